@@ -1,0 +1,70 @@
+# `make` prints this file's targets. What a target needs is made first, and only once.
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+.PHONY: help run test check format protos pins clean
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+GENERATED := build/gen/.made
+PROTOS := $(wildcard protos/restante/v1/*.proto)
+T ?=
+
+help: ## Lists the targets.
+	@awk 'BEGIN {FS = ":.*## "} \
+	  /^##@/ {printf "\n%s\n", substr($$0, 5)} \
+	  /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+##@ Use it
+run: $(READY) $(GENERATED) ## Starts everything: PostgreSQL, storage and the doors. Ctrl-C stops it; mail stays in .restante/.
+	@exec $(BIN)/restante up
+
+##@ Work on it
+test: $(READY) $(GENERATED) ## Runs every test against a PostgreSQL of its own. T="tests/unit -k copy" runs some.
+	@$(BIN)/python -m pytest $(T)
+
+check: $(READY) $(GENERATED) ## Checks form, types, the floors and the protos; changes nothing.
+	@$(BIN)/ruff format --check --quiet . || { echo "make format puts this right"; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@cd protos && ../$(BIN)/buf lint
+
+format: $(READY) ## Puts imports and layout in order.
+	@$(BIN)/ruff check --quiet --fix-only .
+	@$(BIN)/ruff format --quiet .
+
+protos: $(READY) $(GENERATED) ## Generates build/gen from protos/ (run, test and check do so by themselves).
+
+pins: ## Writes requirements.txt anew from pyproject.toml: the newest versions, with the hashes of all platforms. Needs uv.
+	@uv pip compile pyproject.toml --quiet --upgrade --group dev --universal --python-version 3.11 \
+	  --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links -o requirements.txt
+
+clean: ## Removes .venv and build; the mail in .restante stays.
+	@rm -rf .venv build
+
+# A virtual environment holds absolute paths, so a checkout that was moved gets a new one.
+ifneq ($(shell cat $(READY) 2>/dev/null),$(CURDIR))
+.PHONY: $(READY)
+endif
+
+$(READY): requirements.txt pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "python3 is missing: apt-get install python3 python3-venv" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "$$($(PYTHON) --version) is too old, 3.11 is needed: apt-get install python3.11 python3.11-venv, then make PYTHON=python3.11 …" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "python3 has no ensurepip: apt-get install python3-venv" >&2; exit 1; }
+	@[ -w . ] || { echo "$(CURDIR) is not writable by $$(id -un): clone it where you may write" >&2; exit 1; }
+	@echo "setting up .venv (once, about half a minute)"
+	@[ ! -e $@ ] || [ "$$(cat $@)" = "$(CURDIR)" ] || rm -rf .venv
+	@[ -x $(BIN)/python ] || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@echo "$(CURDIR)" > $@
+
+$(GENERATED): $(PROTOS) | $(READY)
+	@rm -rf build/gen && mkdir -p build/gen
+	@$(BIN)/python -m grpc_tools.protoc -I protos --python_out=build/gen --grpc_python_out=build/gen \
+	  --plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc \
+	  --mypy_out=build/gen --mypy_grpc_out=build/gen $(PROTOS)
+	@touch $@
