@@ -47,8 +47,11 @@ class Fallen:
 class Watch(Protocol):
     """One follower of any number of accounts."""
 
-    async def add(self, account_id: int, since: int | None = None) -> None:
-        """Follows an account from after modseq `since`; None is from now on. Again: starts over from there."""
+    async def add(self, account_id: int, since: int | None = None) -> int:
+        """Follows an account from after modseq `since`; None is from now on. Again: starts over from there.
+
+        Answers the modseq after which it follows: `since`, or the account's modseq now.
+        """
         ...
 
     async def remove(self, account_id: int) -> None:
