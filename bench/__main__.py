@@ -1,0 +1,88 @@
+"""Runs every workload against Restante and Dovecot in turns and prints the table: `make bench`."""
+
+import argparse
+import statistics
+import sys
+from pathlib import Path
+
+import uvloop
+
+from bench import peers, workloads
+from bench.peers import Peer
+from bench.workloads import Workload
+
+MARK = "<!-- bench -->"
+
+
+async def measure(workload: Workload, sides: tuple[Peer, Peer], rounds: int) -> str:
+    """One row of the table: medians in ms, their spread, and the median of the ratios of each round."""
+    times: tuple[list[float], list[float]] = ([], [])
+    for turn in range(rounds + 1):
+        seen = []
+        for side, taken in zip(sides, times, strict=True):
+            seconds, digest = await workload.run(side)
+            seen.append(digest)
+            if turn:  # the first turn warms both sides up
+                taken.append(seconds)
+        if seen[0] != seen[1]:
+            raise SystemExit(
+                f"{workload.name}: {sides[0].name} answered {seen[0]}, {sides[1].name} {seen[1]}"
+            )
+        print(f"\r{workload.name}: {turn} of {rounds}", end="", flush=True, file=sys.stderr)
+    print("\r\033[K", end="", file=sys.stderr)
+    ratio = statistics.median(theirs / ours for ours, theirs in zip(*times, strict=True))
+    cells = " | ".join(
+        f"{statistics.median(taken) * 1000:,.1f} ({min(taken) * 1000:,.1f}–{max(taken) * 1000:,.1f})"
+        for taken in times
+    )
+    verdict = "" if ratio >= workload.budget else " below"
+    return f"| {workload.name} | {cells} | {ratio:.2f} | {workload.budget:g}{verdict} |"
+
+
+async def compare(chosen: tuple[str, ...], rounds: int) -> list[str]:
+    """Starts both sides, fills them and runs the workloads whose names hold one of the chosen words."""
+    with peers.restante() as ours, peers.dovecot() as theirs:
+        sides = (ours, theirs)
+        table = []
+        for workload in _pick(workloads.DELIVERIES, chosen):
+            table.append(await measure(workload, sides, rounds))
+            print(table[-1], flush=True)
+        readings = _pick(workloads.READINGS, chosen)
+        if readings:
+            print(f"filling folders of {workloads.FOLDER:,}", file=sys.stderr)
+            for side in sides:
+                await workloads.fill(side)
+        for workload in readings:
+            table.append(await measure(workload, sides, rounds))
+            print(table[-1], flush=True)
+        return table
+
+
+def _pick(everything: tuple[Workload, ...], chosen: tuple[str, ...]) -> list[Workload]:
+    return [
+        workload for workload in everything if not chosen or any(word in workload.name for word in chosen)
+    ]
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("words", nargs="*", help="only workloads whose names hold one of these words")
+    parser.add_argument("--rounds", type=int, default=5, help="timed turns of each workload (5)")
+    parser.add_argument("--write", type=Path, help=f"put the table into this file, after the line {MARK}")
+    options = parser.parse_args()
+    if lack := peers.missing():
+        raise SystemExit(lack)
+    head = [
+        f"| work (medians of {options.rounds}, ms) | Restante | Dovecot | ours ÷ Dovecot, as a rate | budget |",
+        "|---|---|---|---|---|",
+    ]
+    print(*head, sep="\n")
+    table = uvloop.run(compare(tuple(options.words), options.rounds))
+    if options.write:
+        before, _, _ = options.write.read_text().partition(MARK)
+        options.write.write_text("\n".join([before + MARK, "", *head, *table, ""]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,192 @@
+"""The two sides: a Restante and a Dovecot of their own, on free ports, in folders that go away.
+
+The rule: both keep mail durably (fsync on), both serve plain loopback sockets, and both are tuned as their makers
+advise.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+PASSWORD: Final = "bench-password"
+DOMAIN: Final = "example.test"
+READERS: Final = 51
+PATIENCE: Final = 90.0
+
+DOVECOT = """
+base_dir = {home}/run
+state_dir = {home}/state
+log_path = {home}/dovecot.log
+default_login_user = dovenull
+default_internal_user = dovecot
+protocols = imap lmtp
+listen = 127.0.0.1
+ssl = no
+disable_plaintext_auth = no
+auth_mechanisms = plain
+auth_cache_size = 10M
+mail_home = {home}/mail/%u
+mail_location = sdbox:~/mail
+mail_uid = {uid}
+mail_gid = {uid}
+first_valid_uid = 1
+first_valid_gid = 1
+mail_fsync = optimized
+lmtp_rcpt_check_quota = no
+lda_mailbox_autocreate = yes
+passdb {{
+  driver = static
+  args = password={password}
+}}
+userdb {{
+  driver = static
+  args = uid={uid} gid={uid} home={home}/mail/%u allow_all_users=yes
+}}
+service imap-login {{
+  service_count = 0
+  process_min_avail = 2
+  inet_listener imap {{
+    port = {imap}
+  }}
+  inet_listener imaps {{
+    port = 0
+  }}
+}}
+service imap {{
+  service_count = 100
+  process_min_avail = 2
+  process_limit = 1024
+}}
+service lmtp {{
+  service_count = 0
+  process_min_avail = 8
+  process_limit = 64
+  inet_listener lmtp {{
+    address = 127.0.0.1
+    port = {lmtp}
+  }}
+}}
+service auth {{
+  client_limit = 4096
+}}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """One side as the workloads see it. greeting: EHLO or LHLO."""
+
+    name: str
+    delivery: int
+    imap: int
+    greeting: str
+
+
+def reader(number: int) -> str:
+    """The login and address of one of the readers."""
+    return f"reader{number}@{DOMAIN}"
+
+
+def missing() -> str:
+    """What has to be installed first, as one line; "" for nothing."""
+    if shutil.which("dovecot", path=f"{os.environ.get('PATH', '')}:/usr/sbin") is None:
+        return "the peer is missing: apt-get install dovecot-imapd dovecot-lmtpd"
+    if os.geteuid() != 0:
+        return "Dovecot's own services change users: run the bench as root"
+    return ""
+
+
+@contextlib.contextmanager
+def dovecot() -> Iterator[Peer]:
+    """A private Dovecot with LMTP and IMAP."""
+    home = Path(tempfile.mkdtemp(prefix="bench-dovecot-"))
+    home.chmod(0o755)
+    uid = 65534
+    for name in ("run", "state", "mail"):
+        (home / name).mkdir()
+    os.chown(home / "mail", uid, uid)
+    lmtp, imap = free_port(), free_port()
+    config = home / "dovecot.conf"
+    config.write_text(DOVECOT.format(home=home, uid=uid, password=PASSWORD, lmtp=lmtp, imap=imap))
+    process = subprocess.Popen(["/usr/sbin/dovecot", "-F", "-c", str(config)])
+    try:
+        _wait_for(lmtp, process, home / "dovecot.log")
+        _wait_for(imap, process, home / "dovecot.log")
+        yield Peer("Dovecot", lmtp, imap, "LHLO")
+    finally:
+        process.terminate()
+        process.wait(30)
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def restante() -> Iterator[Peer]:
+    """A private Restante, started as `make run` does, with an account for each reader."""
+    home = Path(tempfile.mkdtemp(prefix="bench-restante-"))
+    ports = {
+        name: free_port()
+        for name in ("SMTP_PORT", "POP3_PORT", "POP3_TLS_PORT", "IMAP_PORT", "IMAP_TLS_PORT")
+    }
+    storage = free_port()
+    settings = {f"RESTANTE_{name}": str(port) for name, port in ports.items()}
+    settings |= {
+        "RESTANTE_HOME": str(home),
+        "RESTANTE_STORAGE_PORT": str(storage),
+        "RESTANTE_STORAGE": f"127.0.0.1:{storage}",
+        "RESTANTE_LOG_LEVEL": "warning",
+    }
+    command = Path(sys.executable).with_name("restante")
+    log = (home / "bench.log").open("wb")
+    process = subprocess.Popen([command, "up"], env=os.environ | settings, stdout=log, stderr=log)
+    try:
+        for port in (ports["SMTP_PORT"], ports["IMAP_PORT"]):
+            _wait_for(port, process, home / "bench.log")
+        _add_readers(command, os.environ | settings)
+        yield Peer("Restante", ports["SMTP_PORT"], ports["IMAP_PORT"], "EHLO")
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+        log.close()
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def _add_readers(command: Path, environment: dict[str, str]) -> None:
+    subprocess.run([command, "domain", "add", DOMAIN], env=environment, check=True, stdout=subprocess.DEVNULL)
+    for number in range(READERS):
+        subprocess.run(
+            [command, "account", "add", reader(number), "--password-stdin"],
+            env=environment,
+            input=PASSWORD.encode(),
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        if process.poll() is not None:
+            break
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        time.sleep(0.1)
+    words = log.read_text(errors="replace")[-2000:] if log.exists() else ""
+    raise SystemExit(f"nothing answers at port {port}: {json.dumps(words)}")
+
+
+def free_port() -> int:
+    """A port that nobody uses now."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return int(listening.getsockname()[1])
