@@ -1,0 +1,279 @@
+"""Every table, as SQLAlchemy knows it; the migrations make them.
+
+The rule: what belongs to an account leads its primary key and its indexes with `account_id`, so that one database can
+become many. There are no foreign keys between hot tables; `verify` is the check. Column STORAGE is set in the
+migration.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, INT8MULTIRANGE, JSONB
+
+metadata = MetaData()
+
+
+def _key(name: str, type_: type[BigInteger | Text | Uuid | Integer | SmallInteger] = BigInteger) -> Column[object]:
+    return Column(name, type_, primary_key=True, autoincrement=False)
+
+
+def _count(name: str) -> Column[int]:
+    return Column(name, BigInteger, nullable=False, server_default=text("0"))
+
+
+def _text(name: str) -> Column[str]:
+    return Column(name, Text, nullable=False, server_default=text("''"))
+
+
+def _now(name: str) -> Column[object]:
+    return Column(name, DateTime(timezone=True), nullable=False, server_default=text("now()"))
+
+
+# Our domains. Small and shared: an address is unique over the whole installation.
+domains = Table("domains", metadata, _key("domain", Text), _now("created_at"))
+
+# An address or alias, canonical, and whose it is.
+addresses = Table(
+    "addresses",
+    metadata,
+    _key("address", Text),
+    Column("account_id", BigInteger, nullable=False),
+    Index("addresses_by_account", "account_id"),
+)
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("account_id", BigInteger, Identity(always=True), primary_key=True),
+    Column("address", Text, nullable=False, unique=True),
+    Column("is_enabled", Boolean, nullable=False, server_default=text("true")),
+    _now("created_at"),
+)
+
+# A secret. kind: 1 argon2id. version grows with every change, and binds what a process remembers of a login.
+credentials = Table(
+    "credentials",
+    metadata,
+    _key("account_id"),
+    _key("kind", SmallInteger),
+    Column("version", BigInteger, nullable=False),
+    Column("secret", LargeBinary, nullable=False),
+)
+
+# Hot and narrow. Whoever writes to an account locks its row first. Modseqs up to log_floor may be gone from `changes`.
+account_state = Table(
+    "account_state",
+    metadata,
+    _key("account_id"),
+    _count("modseq"),
+    _count("log_floor"),
+    Column("body_next", BigInteger, nullable=False, server_default=text("1")),
+    Column("mailbox_next", BigInteger, nullable=False, server_default=text("1")),
+    _count("last_uid_validity"),
+    _count("used_bytes"),
+    _count("used_messages"),
+    _count("quota_bytes"),
+    _count("quota_messages"),
+    postgresql_with={"fillfactor": 25},
+)
+
+mailboxes = Table(
+    "mailboxes",
+    metadata,
+    _key("account_id"),
+    _key("mailbox_id"),
+    Column("name", Text, nullable=False),
+    _text("special_use"),
+    Column("object_id", Text, nullable=False),
+    Index("mailboxes_by_name", "account_id", "name", unique=True),
+)
+
+# Hot and narrow; locked after account_state. uid_validity never changes, and is here since a delivery answers it.
+mailbox_state = Table(
+    "mailbox_state",
+    metadata,
+    _key("account_id"),
+    _key("mailbox_id"),
+    Column("uid_validity", BigInteger, nullable=False),
+    Column("uid_next", BigInteger, nullable=False, server_default=text("1")),
+    _count("highest_modseq"),
+    Column("first_recent", BigInteger, nullable=False, server_default=text("1")),
+    _count("messages"),
+    _count("unseen"),
+    _count("deleted"),
+    _count("bytes"),
+    postgresql_with={"fillfactor": 25},
+)
+
+# A subscribed name outlives its mailbox (RFC 9051 §6.3.7).
+subscriptions = Table("subscriptions", metadata, _key("account_id"), _key("name", Text))
+
+# Keyword `number` of the account is bit 6 + number of the flags, for good.
+keywords = Table(
+    "keywords",
+    metadata,
+    _key("account_id"),
+    _key("number"),
+    Column("name", Text, nullable=False),
+)
+
+# Immutable, about 1 KB: what a listing needs and nothing more.
+messages = Table(
+    "messages",
+    metadata,
+    _key("account_id"),
+    _key("mailbox_id"),
+    _key("uid"),
+    Column("body_id", BigInteger, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("internal_at", BigInteger, nullable=False),
+    Column("saved_at", BigInteger, nullable=False),
+    Column("thread_id", BigInteger),
+    Column("structure_version", SmallInteger, nullable=False),
+    Column("envelope", LargeBinary, nullable=False),
+    Column("structure", LargeBinary, nullable=False),
+    Column("preview", Text),
+)
+
+# 64 consecutive uids: element (uid - 1) % 64 + 1 of each array, always. more_keywords: of keywords from number 58 on,
+# {number: mask of the elements that have it}.
+flag_blocks = Table(
+    "flag_blocks",
+    metadata,
+    _key("account_id"),
+    _key("mailbox_id"),
+    _key("block"),
+    Column("live", BigInteger, nullable=False),
+    Column("flags", ARRAY(BigInteger), nullable=False),
+    Column("modseqs", ARRAY(BigInteger), nullable=False),
+    Column("sizes", ARRAY(BigInteger), nullable=False),
+    Column("more_keywords", JSONB),
+    postgresql_with={"fillfactor": 50},
+)
+
+# Stored octets: `head` are this recipient's trace headers, `content` the letter, or the upload that holds it.
+# header: octets of the content up to and with its empty line. Shared by COPY; see body_shares.
+bodies = Table(
+    "bodies",
+    metadata,
+    _key("account_id"),
+    _key("body_id"),
+    Column("size", BigInteger, nullable=False),
+    Column("header", BigInteger, nullable=False),
+    Column("encoding", SmallInteger, nullable=False),
+    Column("head", LargeBinary, nullable=False),
+    Column("parts", LargeBinary, nullable=False),
+    Column("content", LargeBinary),
+    Column("upload_id", Uuid),
+    Column("hash", LargeBinary, nullable=False),
+    Index("bodies_by_upload", "upload_id", postgresql_where=text("upload_id IS NOT NULL")),
+    postgresql_with={"toast_tuple_target": 8160},
+)
+
+# How many messages beyond the first name a body; a row exists only where COPY made one.
+body_shares = Table("body_shares", metadata, _key("account_id"), _key("body_id"), _count("copies"))
+
+# Decoded text, folded, written behind delivery.
+body_text = Table("body_text", metadata, _key("account_id"), _key("body_id"), Column("folded", Text, nullable=False))
+
+# 256 KB each, but for the last; written before any lock.
+body_chunks = Table(
+    "body_chunks",
+    metadata,
+    _key("upload_id", Uuid),
+    _key("chunk_no", Integer),
+    Column("data", LargeBinary, nullable=False),
+)
+
+# Uploads that no body names yet.
+uploads = Table("uploads", metadata, _key("upload_id", Uuid), _now("at"))
+
+# The log. kind: see services.mail.store.changes. runs: exact but for flags, which round to blocks.
+changes = Table(
+    "changes",
+    metadata,
+    _key("account_id"),
+    _key("modseq"),
+    _key("mailbox_id"),
+    _key("kind", SmallInteger),
+    Column("runs", INT8MULTIRANGE),
+    _now("at"),
+    Index("changes_by_mailbox", "account_id", "mailbox_id", "modseq"),
+)
+
+# What the sweeper has still to remove.
+expunged = Table(
+    "expunged",
+    metadata,
+    _key("account_id"),
+    _key("mailbox_id"),
+    _key("modseq"),
+    Column("runs", INT8MULTIRANGE, nullable=False),
+    _now("at"),
+)
+
+# What a write answered, in numbers whose meaning its statement knows.
+requests = Table(
+    "requests",
+    metadata,
+    _key("account_id"),
+    _key("request_id", Uuid),
+    Column("answer", ARRAY(BigInteger), nullable=False),
+    _now("at"),
+)
+
+processes = Table(
+    "processes",
+    metadata,
+    _key("process_id", Uuid),
+    Column("kind", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("lease_until", DateTime(timezone=True), nullable=False),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    _key("account_id"),
+    _key("session_id", Uuid),
+    Column("process_id", Uuid, nullable=False),
+    Column("door", Text, nullable=False),
+    Column("peer", Text, nullable=False),
+    Column("opened_at", BigInteger, nullable=False),
+    _count("mailbox_id"),
+    _count("expunged_to"),
+    Column("is_ending", Boolean, nullable=False, server_default=text("false")),
+    # Operators end a session by its id alone.
+    Index("sessions_by_id", "session_id", unique=True),
+    Index("sessions_by_process", "process_id"),
+)
+
+pop3_locks = Table(
+    "pop3_locks",
+    metadata,
+    _key("account_id"),
+    Column("epoch", BigInteger, nullable=False),
+    Column("lease_until", DateTime(timezone=True), nullable=False),
+)
+
+# key: "login " and a login, or "network " and a network.
+login_failures = Table(
+    "login_failures",
+    metadata,
+    _key("key", Text),
+    Column("failures", BigInteger, nullable=False),
+    _now("last_at"),
+)
