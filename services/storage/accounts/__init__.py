@@ -1,0 +1,1 @@
+"""Accounts, addresses, secrets and quotas in SQL."""

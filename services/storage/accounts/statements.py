@@ -1,0 +1,156 @@
+"""SQL of accounts. The tables are small and shared, or read by account_id."""
+
+from typing import Final
+
+from services.storage.transaction import Statement
+
+# Primary key of domains.
+ADD_DOMAIN: Final = Statement(
+    "add domain", "INSERT INTO domains (domain) VALUES (%(domain)s) ON CONFLICT DO NOTHING RETURNING domain"
+)
+
+# Scans domains; there are few.
+LIST_DOMAINS: Final = Statement("list domains", "SELECT domain FROM domains ORDER BY domain")
+
+# Unique by the primary key of addresses; everything else follows from the row that was won there.
+ADD_ACCOUNT: Final = Statement(
+    "add account",
+    """
+    WITH ours AS (
+        SELECT 1 FROM domains WHERE domain = %(domain)s
+    ), free AS (
+        SELECT 1 FROM ours WHERE NOT EXISTS (SELECT FROM addresses WHERE address = %(address)s)
+    ), made AS (
+        INSERT INTO accounts (address) SELECT %(address)s FROM free RETURNING account_id
+    ), named AS (
+        INSERT INTO addresses (address, account_id) SELECT %(address)s, account_id FROM made
+    ), secret AS (
+        INSERT INTO credentials (account_id, kind, version, secret) SELECT account_id, 1, 1, %(secret)s FROM made
+    ), clock AS (
+        SELECT extract(epoch FROM now())::bigint AS seconds
+    ), state AS (
+        INSERT INTO account_state
+            (account_id, modseq, mailbox_next, last_uid_validity, quota_bytes, quota_messages)
+        SELECT account_id, 1, 2, seconds, %(quota_bytes)s, %(quota_messages)s FROM made, clock
+    ), inbox AS (
+        INSERT INTO mailboxes (account_id, mailbox_id, name, object_id)
+        SELECT account_id, 1, 'INBOX', 'M' || account_id || '-1' FROM made
+    ), inbox_state AS (
+        INSERT INTO mailbox_state (account_id, mailbox_id, uid_validity, highest_modseq)
+        SELECT account_id, 1, seconds, 1 FROM made, clock
+    ), logged AS (
+        INSERT INTO changes (account_id, modseq, mailbox_id, kind) SELECT account_id, 1, 1, 4 FROM made
+    )
+    SELECT (SELECT account_id FROM made), EXISTS (SELECT FROM ours)
+    """,
+)
+
+_ACCOUNT: Final = """
+    SELECT a.account_id, a.address, a.is_enabled, s.quota_bytes, s.quota_messages
+    FROM accounts a JOIN account_state s USING (account_id)
+"""
+
+# Primary keys of addresses, accounts, account_state.
+FIND_ACCOUNT: Final = Statement(
+    "find account",
+    _ACCOUNT + "WHERE a.account_id = (SELECT account_id FROM addresses WHERE address = %(address)s)",
+)
+
+# Unique index of accounts by address.
+LIST_ACCOUNTS: Final = Statement(
+    "list accounts", _ACCOUNT + "WHERE a.address > %(after)s ORDER BY a.address LIMIT %(limit)s"
+)
+
+# Primary key of credentials.
+SET_PASSWORD: Final = Statement(
+    "set password",
+    """
+    INSERT INTO credentials (account_id, kind, version, secret)
+    SELECT account_id, 1, 1, %(secret)s FROM accounts WHERE account_id = %(account_id)s
+    ON CONFLICT (account_id, kind) DO UPDATE SET version = credentials.version + 1, secret = EXCLUDED.secret
+    RETURNING version
+    """,
+)
+
+# Locks the account's row by itself.
+SET_QUOTA: Final = Statement(
+    "set quota",
+    """
+    UPDATE account_state SET quota_bytes = %(bytes)s, quota_messages = %(messages)s
+    WHERE account_id = %(account_id)s RETURNING account_id
+    """,
+)
+
+# Primary key of accounts.
+SET_ENABLED: Final = Statement(
+    "set enabled",
+    "UPDATE accounts SET is_enabled = %(is_enabled)s WHERE account_id = %(account_id)s RETURNING account_id",
+)
+
+# Primary keys of addresses, accounts, account_state, credentials; and of login_failures for the two keys.
+LOGIN: Final = Statement(
+    "login",
+    """
+    SELECT a.account_id, a.address, a.is_enabled, s.quota_bytes, s.quota_messages, c.version, c.secret, f.waits
+    FROM (
+        SELECT max(extract(epoch FROM last_at - clock_timestamp())::float8 + coalesce((%(delays)s::bigint[])[
+            least(failures - CASE WHEN key = %(login_key)s THEN %(free)s ELSE %(free_network)s END,
+                  cardinality(%(delays)s::bigint[]))], 0)) AS waits
+        FROM login_failures WHERE key IN (%(login_key)s, %(network_key)s)
+    ) f
+    LEFT JOIN addresses d ON d.address = %(address)s
+    LEFT JOIN accounts a ON a.account_id = d.account_id
+    LEFT JOIN account_state s ON s.account_id = a.account_id
+    LEFT JOIN credentials c ON c.account_id = a.account_id AND c.kind = 1
+    """,
+)
+
+# Locks one row of login_failures for each key, in the order of the keys, and waits for nothing else.
+COUNT_FAILURE: Final = Statement(
+    "count login failure",
+    """
+    INSERT INTO login_failures AS f (key, failures) SELECT key, 1 FROM unnest(%(keys)s::text[]) AS k (key) ORDER BY key
+    ON CONFLICT (key) DO UPDATE SET
+        failures = CASE WHEN f.last_at < now() - interval '15 minutes' THEN 1 ELSE f.failures + 1 END,
+        last_at = clock_timestamp()
+    """,
+)
+
+# Primary key of login_failures.
+FORGET_FAILURES: Final = Statement("forget login failures", "DELETE FROM login_failures WHERE key = %(login_key)s")
+
+# Primary keys of addresses, accounts and account_state; mailboxes by name. array_position prefers the exact address.
+RESOLVE: Final = Statement(
+    "resolve",
+    """
+    SELECT d.address, d.account_id, a.is_enabled, b.mailbox_id,
+        (s.quota_bytes = 0 OR s.used_bytes + %(size)s <= s.quota_bytes)
+        AND (s.quota_messages = 0 OR s.used_messages < s.quota_messages) AS fits
+    FROM addresses d
+    JOIN accounts a ON a.account_id = d.account_id
+    JOIN account_state s ON s.account_id = d.account_id
+    JOIN mailboxes b ON b.account_id = d.account_id AND b.name = 'INBOX'
+    WHERE d.address = ANY(%(candidates)s)
+    ORDER BY array_position(%(candidates)s, d.address) LIMIT 1
+    """,
+)
+
+# The oldest account stands in for a postmaster that nobody named (RFC 5321 §4.5.1). Scans addresses; asked rarely.
+POSTMASTER: Final = Statement(
+    "find postmaster",
+    """
+    SELECT a.address FROM accounts a, domains d
+    WHERE a.is_enabled AND right(a.address, length(d.domain) + 1) = '@' || d.domain
+        AND (%(domain)s = '' OR d.domain = %(domain)s)
+    ORDER BY split_part(a.address, '@', 1) <> 'postmaster', d.created_at, a.account_id LIMIT 1
+    """,
+)
+
+# Primary key of account_state.
+USAGE: Final = Statement(
+    "usage",
+    """
+    SELECT used_bytes, used_messages, quota_bytes, quota_messages FROM account_state
+    WHERE account_id = %(account_id)s
+    """,
+)

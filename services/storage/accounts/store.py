@@ -1,0 +1,200 @@
+"""Accounts on PostgreSQL. The rule: an address is unique by its row in `addresses`, and nothing else says so."""
+
+import ipaddress
+from collections.abc import Sequence
+from typing import Final
+
+from psycopg.errors import UniqueViolation
+
+from services.mail.errors import (
+    AccountDisabled,
+    AccountUnknown,
+    AddressInUse,
+    BadCredentials,
+    DomainUnknown,
+    InvalidAddress,
+    InvalidArgument,
+    OverQuota,
+    RecipientUnknown,
+    TooManyAttempts,
+)
+from services.mail.store.accounts import Account, AccountPage, Quota, Recipient, Usage
+from services.storage.accounts import statements
+from services.storage.accounts.passwords import MAX_WAITING, Passwords
+from services.storage.accounts.spelling import POSTMASTER, canonical_address, canonical_domain, candidates
+from services.storage.arrays import Bigints, Texts
+from services.storage.transaction import Database, Row
+
+# Seconds to wait after the first failure that is not free, the second, and so on.
+DELAYS: Final = (2, 4, 8, 15)
+FREE_FAILURES: Final = 3
+FREE_FAILURES_OF_NETWORK: Final = 20
+MAX_PASSWORD_OCTETS: Final = 4096
+MAX_PAGE: Final = 1000
+
+
+class PostgresAccounts:
+    """Implements `services.mail.store.accounts.Accounts`."""
+
+    def __init__(self, database: Database, passwords: Passwords) -> None:
+        self._database = database
+        self._passwords = passwords
+
+    async def add_domain(self, domain: str) -> bool:
+        """See the port."""
+        rows = await self._database.write(statements.ADD_DOMAIN, {"domain": canonical_domain(domain)})
+        return bool(rows)
+
+    async def list_domains(self) -> Sequence[str]:
+        """See the port."""
+        return [row[0] for row in await self._database.read(statements.LIST_DOMAINS, {})]
+
+    async def add_account(self, address: str, password: bytes, quota: Quota = Quota()) -> Account:
+        """See the port."""
+        canonical = canonical_address(address)
+        _check_quota(quota)
+        values = {
+            "address": canonical,
+            "domain": canonical.rpartition("@")[2],
+            "secret": await self._secret(password),
+            "quota_bytes": quota.bytes,
+            "quota_messages": quota.messages,
+        }
+        try:
+            account_id, is_ours = (await self._database.write(statements.ADD_ACCOUNT, values))[0]
+        except UniqueViolation:
+            raise AddressInUse(f"{canonical} is taken") from None
+        if not is_ours:
+            raise DomainUnknown(f"{values['domain']} is not one of our domains")
+        if account_id is None:
+            raise AddressInUse(f"{canonical} is taken")
+        return Account(account_id, canonical, True, quota)
+
+    async def find_account(self, address: str) -> Account:
+        """See the port."""
+        rows = await self._database.read(statements.FIND_ACCOUNT, {"address": canonical_address(address)})
+        if not rows:
+            raise AccountUnknown
+        return _account(rows[0])
+
+    async def list_accounts(self, page_size: int, page_token: str = "") -> AccountPage:
+        """See the port."""
+        size = min(max(page_size, 1), MAX_PAGE)
+        rows = await self._database.read(statements.LIST_ACCOUNTS, {"after": page_token, "limit": size + 1})
+        accounts = [_account(row) for row in rows[:size]]
+        return AccountPage(accounts, accounts[-1].address if len(rows) > size else "")
+
+    async def set_password(self, account_id: int, password: bytes) -> None:
+        """See the port."""
+        secret = await self._secret(password)
+        if not await self._database.write(statements.SET_PASSWORD, {"account_id": account_id, "secret": secret}):
+            raise AccountUnknown
+
+    async def set_quota(self, account_id: int, quota: Quota) -> None:
+        """See the port."""
+        _check_quota(quota)
+        values = {"account_id": account_id, "bytes": quota.bytes, "messages": quota.messages}
+        if not await self._database.write(statements.SET_QUOTA, values):
+            raise AccountUnknown
+
+    async def set_enabled(self, account_id: int, is_enabled: bool) -> None:
+        """See the port."""
+        values = {"account_id": account_id, "is_enabled": is_enabled}
+        if not await self._database.write(statements.SET_ENABLED, values):
+            raise AccountUnknown
+
+    async def authenticate(self, login: str, password: bytes, network: str) -> Account:
+        """See the port."""
+        try:
+            address = canonical_address(login)
+        except InvalidAddress:
+            address = ""
+        login_key = f"login {address or login.lower()[:254]}"
+        network_key = _network_key(network)
+        row = (
+            await self._database.read(
+                statements.LOGIN,
+                {
+                    "address": address,
+                    "login_key": login_key,
+                    "network_key": network_key,
+                    "free": FREE_FAILURES,
+                    "free_network": FREE_FAILURES_OF_NETWORK,
+                    "delays": Bigints(DELAYS),
+                },
+            )
+        )[0]
+        version, secret, waits = row[5:8]
+        if (waits is not None and waits > 0) or self._passwords.waiting >= MAX_WAITING:
+            raise TooManyAttempts
+        is_right = await self._passwords.is_right(
+            password[: MAX_PASSWORD_OCTETS + 1], row[0] or 0, version or 0, secret
+        )
+        if not is_right:
+            keys = Texts(sorted({login_key, network_key} - {""}))
+            await self._database.write(statements.COUNT_FAILURE, {"keys": keys})
+            raise BadCredentials
+        if waits is not None:
+            await self._database.write(statements.FORGET_FAILURES, {"login_key": login_key})
+        account = _account(row)
+        if not account.is_enabled:
+            raise AccountDisabled
+        return account
+
+    async def resolve(self, address: str, size: int = 0) -> Recipient:
+        """See the port. `postmaster` alone, or of a domain of ours, always reaches somebody."""
+        is_bare = address.lower() == POSTMASTER
+        canonical = f"{POSTMASTER}@" if is_bare else canonical_address(address)
+        rows = [] if is_bare else await self._resolve(candidates(canonical), size)
+        if not rows and canonical.startswith(f"{POSTMASTER}@"):
+            domain = canonical.rpartition("@")[2]
+            found = await self._database.read(statements.POSTMASTER, {"domain": domain})
+            rows = await self._resolve([found[0][0]], size) if found else []
+        if not rows:
+            raise RecipientUnknown
+        found_address, account_id, is_enabled, mailbox_id, fits = rows[0]
+        if not is_enabled:
+            raise AccountDisabled
+        if not fits:
+            raise OverQuota
+        return Recipient(account_id, mailbox_id, found_address)
+
+    async def _resolve(self, addresses: Sequence[str], size: int) -> list[Row]:
+        return await self._database.read(
+            statements.RESOLVE, {"candidates": Texts(addresses), "size": max(size, 0)}
+        )
+
+    async def usage(self, account_id: int) -> Usage:
+        """See the port."""
+        rows = await self._database.read(statements.USAGE, {"account_id": account_id})
+        if not rows:
+            raise AccountUnknown
+        used_bytes, used_messages, quota_bytes, quota_messages = rows[0]
+        return Usage(used_bytes, used_messages, Quota(quota_bytes, quota_messages))
+
+    async def _secret(self, password: bytes) -> bytes:
+        if not password or b"\0" in password or len(password) > MAX_PASSWORD_OCTETS:
+            raise InvalidArgument(f"a password has 1 to {MAX_PASSWORD_OCTETS} octets and no NUL")
+        return await self._passwords.hash(password)
+
+
+def _account(row: Row) -> Account:
+    return Account(row[0], row[1], row[2], Quota(row[3], row[4]))
+
+
+def _check_quota(quota: Quota) -> None:
+    if not (0 <= quota.bytes < 2**63 and 0 <= quota.messages < 2**63):
+        raise InvalidArgument("a quota is 0 or more")
+
+
+def _network_key(network: str) -> str:
+    """Loopback is not counted: everything that runs beside us comes from there. IPv6 counts by /64."""
+    try:
+        address = ipaddress.ip_address(network.split("%")[0])
+    except ValueError:
+        return f"network {network[:100]}" if network else ""
+    if address.is_loopback:
+        return ""
+    if address.version == 6:
+        return f"network {ipaddress.ip_network((address, 64), strict=False)}"
+    return f"network {address}"

@@ -1,0 +1,1 @@
+"""Mailboxes in SQL."""

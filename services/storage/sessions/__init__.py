@@ -1,0 +1,1 @@
+"""Processes, sessions and maildrop locks in SQL."""
