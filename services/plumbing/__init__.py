@@ -1,0 +1,1 @@
+"""What every process shares: settings, logs, metrics, health, listeners, shutdown and all of the gRPC."""

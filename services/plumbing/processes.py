@@ -1,0 +1,173 @@
+"""How a process starts, says that it is ready, and stops.
+
+Rule: SIGTERM and SIGINT set `stopping` and nothing else; the process's own main drains and returns. What
+cannot start says so in one line; a bug leaves a traceback in the log. Exit codes: 0 stopped as told, 1 could
+not run, 2 a wrong setting or argument.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import NoReturn, TypeVar
+
+import uvloop
+
+from services.plumbing import logs
+from services.plumbing.failures import CannotStart, PortInUse, SettingsWrong
+from services.plumbing.health import AdminPort
+from services.plumbing.settings import Settings
+
+log = logs.get(__name__)
+
+READY_FD = "RESTANTE_READY_FD"
+# After drain_seconds main has this long to give up what is left before it is cancelled.
+CANCEL_SECONDS = 5.0
+
+S = TypeVar("S", bound=Settings)
+
+
+class Process:
+    """What main gets to know about its own process.
+
+    stopping: set once the process was told to stop. name: as in the log and in RESTANTE_<NAME>_….
+    """
+
+    def __init__(self, name: str, settings: Settings) -> None:
+        self.name = name
+        self.stopping = asyncio.Event()
+        self.is_ready = False
+        self._admin = AdminPort(
+            settings.admin_address, settings.admin_port, lambda: self.is_ready and not self.stopping.is_set()
+        )
+
+    @property
+    def admin_port(self) -> int:
+        """The number that was bound."""
+        return self._admin.port
+
+    async def start_admin(self) -> None:
+        """Raises PortInUse, CannotStart."""
+        await self._admin.start()
+
+    async def stop_admin(self) -> None:
+        """Frees the admin port."""
+        await self._admin.stop()
+
+    def ready(self, **ports: int) -> None:
+        """Says that work is taken from now on: to /ready, to the log and to the supervisor.
+
+        ports: the bound ones by name, such as ready(port=2110, tls_port=2995).
+        """
+        self.is_ready = True
+        log.info("ready", admin_port=self.admin_port, **ports)
+        announce(self.name, self.admin_port, ports)
+
+    def not_ready(self) -> None:
+        """Takes the process out of the load balancer; open sessions go on."""
+        self.is_ready = False
+
+
+def announce(name: str, admin_port: int, ports: Mapping[str, int]) -> None:
+    """Writes one JSON line to the descriptor that the supervisor named in RESTANTE_READY_FD, once."""
+    descriptor = os.environ.pop(READY_FD, "")
+    if not descriptor.isdecimal():
+        return
+    line = json.dumps({"ready": name, "admin_port": admin_port, "ports": dict(ports)}) + "\n"
+    try:
+        with os.fdopen(int(descriptor), "w", encoding="ascii") as supervisor:
+            supervisor.write(line)
+    except OSError as error:
+        log.warning("supervisor not told", reason=error.strerror)
+
+
+def run(
+    name: str,
+    settings_class: type[S],
+    main: Callable[[S, Process], Awaitable[None]],
+    arguments: Sequence[str] | None = None,
+) -> NoReturn:
+    """Runs a process to its end and exits.
+
+    main: called in the event loop once logs, signals and the admin port are there; it returns after
+    process.stopping is set.
+    arguments: --settings and --help are known.
+    """
+    try:
+        settings = settings_class.read()
+        answer_arguments(name, settings, sys.argv[1:] if arguments is None else arguments)
+        logs.configure(name, settings.log_level)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(supervise(name, settings, main))
+    except SettingsWrong as wrong:
+        fail(name, str(wrong), 2)
+    except CannotStart as reason:
+        fail(name, str(reason), 1)
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+    except Exception:
+        log.exception("process failed")
+        raise SystemExit(1) from None
+    raise SystemExit(0)
+
+
+def fail(name: str, line: str, code: int) -> NoReturn:
+    """Ends the process with one clear line on stderr."""
+    sys.stderr.write(f"{name}: {line}\n")
+    raise SystemExit(code)
+
+
+def answer_arguments(name: str, settings: Settings, arguments: Sequence[str]) -> None:
+    """Handles the few arguments of a door and exits; returns if there are none."""
+    if not arguments:
+        return
+    if list(arguments) == ["--settings"]:
+        sys.stdout.write(settings.manual() + "\n")
+        raise SystemExit(0)
+    usage = f"usage: python -m services.{name} [--settings]\n\nThe environment sets everything; --settings lists it.\n"
+    if arguments[0] in {"--help", "-h"}:
+        sys.stdout.write(usage)
+        raise SystemExit(0)
+    fail(name, f"unknown argument {arguments[0]}; there are --settings and --help", 2)
+
+
+async def supervise(name: str, settings: S, main: Callable[[S, Process], Awaitable[None]]) -> None:
+    """main with signals and the admin port around it. Raises CannotStart, and whatever main raises."""
+    process = Process(name, settings)
+    task = asyncio.ensure_future(main_after_admin(process, settings, main))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop, process, task, settings.drain_seconds + CANCEL_SECONDS)
+    try:
+        await task
+    except asyncio.CancelledError:
+        if not process.stopping.is_set():
+            raise
+        log.warning("stopped before everything was drained", drain_seconds=settings.drain_seconds)
+    except PortInUse as reason:
+        raise PortInUse(
+            reason.address, reason.port, type(settings).name_of_port(settings, reason.port)
+        ) from None
+    finally:
+        await process.stop_admin()
+    log.info("stopped")
+
+
+async def main_after_admin(
+    process: Process, settings: S, main: Callable[[S, Process], Awaitable[None]]
+) -> None:
+    """The admin port first, so that /live answers while main waits for others."""
+    await process.start_admin()
+    await main(settings, process)
+
+
+def stop(process: Process, task: "asyncio.Future[None]", seconds: float) -> None:
+    """The signal handler: tells main to stop, and bounds how long it may take; a second signal does not wait."""
+    if process.stopping.is_set():
+        task.cancel()
+        return
+    log.info("stopping")
+    process.stopping.set()
+    asyncio.get_running_loop().call_later(seconds, task.cancel)

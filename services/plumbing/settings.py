@@ -1,0 +1,164 @@
+"""Settings: read from the environment, typed, frozen, and explained by their own descriptions.
+
+A shared setting is RESTANTE_<FIELD>, one of a process's own RESTANTE_<PROCESS>_<FIELD>. Rule: every default
+runs, and a name that nobody knows stops the start with its nearest right spelling.
+"""
+
+import os
+import socket
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from services.plumbing.failures import SettingsWrong
+from services.plumbing.spelling import check_names
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+@lru_cache(maxsize=1)
+def hostname() -> str:
+    """This machine's full name where it has one, else localhost."""
+    name = socket.getfqdn()
+    return name if "." in name and not name.startswith("localhost") else "localhost"
+
+
+class SharedSettings(BaseSettings):
+    """What every process reads under the same name."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    home: Path = Field(
+        default=CHECKOUT / ".restante",
+        description="Folder of data, certificate, keys and logs. Made if missing.",
+    )
+    hostname: str = Field(
+        default_factory=hostname,
+        min_length=1,
+        max_length=255,
+        description="The name this system gives itself in greetings and trace headers.",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info",
+        description="The least level that is logged. debug shows the wire, never passwords or bodies.",
+    )
+    storage: str = Field(
+        default="127.0.0.1:50051",
+        min_length=1,
+        description="Where storage is: host:port, several with commas, or a DNS name of every copy with a port.",
+    )
+    token_file: Path = Field(
+        default_factory=lambda data: data["home"] / "keys" / "token",
+        description="File with the secret that a caller of storage shows. Readable by the processes only.",
+    )
+    tls_certificate: Path = Field(
+        default_factory=lambda data: data["home"] / "tls" / "certificate.pem",
+        description="PEM file with the certificate of the doors, then its chain. Read again when it changes.",
+    )
+    tls_key: Path = Field(
+        default_factory=lambda data: data["home"] / "tls" / "key.pem",
+        description="PEM file with that certificate's key.",
+    )
+    rpc_certificate: Path | None = Field(
+        default=None, description="PEM file with this process's certificate towards storage, for mutual TLS."
+    )
+    rpc_key: Path | None = Field(default=None, description="PEM file with that certificate's key.")
+    rpc_authority: Path | None = Field(
+        default=None, description="PEM file with the authority that both ends of rpc trust."
+    )
+    database_url: SecretStr | None = Field(
+        default=None,
+        description="PostgreSQL to use instead of the embedded one: postgresql://user:password@host/name.",
+    )
+    database_direct_url: SecretStr | None = Field(
+        default=None,
+        description="The same database without a pooler between, for LISTEN and migrations. By default the same.",
+    )
+
+
+class Settings(SharedSettings):
+    """The base of each process's own class; its fields are read under the process's name.
+
+    process: the name, as in RESTANTE_<PROCESS>_…; environment: what is read when no other mapping is given.
+    """
+
+    process: ClassVar[str] = ""
+
+    admin_address: str = Field(
+        default="127.0.0.1",
+        description="Address of the admin port. Kubernetes probes need one that the node reaches.",
+    )
+    admin_port: int = Field(
+        default=0, ge=0, le=65535, description="Port of /live, /ready and /metrics; 0 takes a free one."
+    )
+    drain_seconds: float = Field(
+        default=20.0,
+        ge=0,
+        le=3600,
+        description="How long running work may take once the process was told to stop.",
+    )
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str] | None = None) -> Self:
+        """The settings as the environment has them.
+
+        Raises SettingsWrong: unknown names with their nearest right spelling, or values that do not fit.
+        """
+        environment = os.environ if environment is None else environment
+        names = {cls.name_of(field): field for field in cls.model_fields}
+        check_names(environment, cls.process, set(names))
+        values = {field: environment[name] for name, field in names.items() if environment.get(name)}
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            wrong = (
+                f"{cls.name_of(str(each['loc'][0]))}: {each['msg'][:1].lower()}{each['msg'][1:]}"
+                for each in error.errors()
+            )
+            raise SettingsWrong("; ".join(wrong)) from None
+
+    @classmethod
+    def name_of(cls, field: str) -> str:
+        """The environment variable of a field."""
+        if field in SharedSettings.model_fields:
+            return f"RESTANTE_{field.upper()}"
+        return f"RESTANTE_{cls.process.upper()}_{field.upper()}"
+
+    @classmethod
+    def name_of_port(cls, settings: Self, port: int) -> str:
+        """The environment variable that asked for a port, or nothing."""
+        fields = (
+            field for field in cls.model_fields if field.endswith("port") and getattr(settings, field) == port
+        )
+        return next((cls.name_of(field) for field in fields), "")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Values come through read() alone, so that a test's own mapping is all there is."""
+        return (init_settings,)
+
+    def manual(self) -> str:
+        """Every setting with its value, its default and what it is for; secrets are masked."""
+        pristine = type(self)(home=type(self).model_fields["home"].default)
+        entries = []
+        for field, info in type(self).model_fields.items():
+            value, default = getattr(self, field), getattr(pristine, field)
+            note = "" if value == default else f"  (default {show(default)})"
+            entries.append(f"{self.name_of(field)}={show(value)}{note}\n    {info.description}")
+        return "\n".join(entries)
+
+
+def show(value: Any) -> str:
+    """A value as one would write it in the environment."""
+    return "" if value is None else str(value)
