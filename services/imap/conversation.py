@@ -1,0 +1,323 @@
+"""The conversation with one client: octets in, commands one after another, answers out. RFC 9051 §5.
+
+The rule: exactly one command runs at a time and each gets exactly one tagged answer, whatever goes wrong in it; what
+was pipelined is answered in one write.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from services.imap import registry
+from services.imap.registry import Command, Row
+from services.imap.session.state import Selected, SessionState, State
+from services.imap.session.updates import Updates
+from services.imap.session.view import View
+from services.imap.session.writer import Writer
+from services.imap.settings import Settings
+from services.imap.signals import Signals
+from services.mail.errors import MailboxNotFound, MailError, ProtocolError, wording
+from services.mail.imap import framing
+from services.mail.imap.arguments import Arguments
+from services.mail.imap.framing import Framing
+from services.mail.imap.responses import Continuation, Response, Status
+from services.mail.store import Store
+from services.mail.store.accounts import Account
+from services.plumbing import logs
+from services.plumbing.net.connection import Connection
+
+log = logs.get(__name__)
+
+BAD_BEFORE_LOGIN: Final = 3
+BAD_AFTER_LOGIN: Final = 20
+_CERTAIN: Final = ("LITERAL+",)
+
+
+class Ended(Exception):
+    """The conversation is over: `farewell` is said where the client can still hear it."""
+
+    def __init__(self, farewell: str = "") -> None:
+        super().__init__(farewell)
+        self.farewell = farewell
+
+
+@dataclass(slots=True)
+class Door:
+    """What all sessions of this process share."""
+
+    settings: Settings
+    store: Store
+    signals: Signals
+    stopping: asyncio.Event
+    sessions: dict[int, int] = field(default_factory=dict)  # open ones by account
+
+    async def serve(self, connection: Connection) -> None:
+        """Talks to one client until either side ends it."""
+        session = Session(self, connection)
+        try:
+            await session.converse()
+        finally:
+            session.leave()
+
+
+class Session:
+    """What a command may use: the state, the store, and the way to the client."""
+
+    def __init__(self, door: Door, connection: Connection) -> None:
+        self.door = door
+        self.connection = connection
+        self.state = SessionState()
+        self.updates = Updates(door.store)
+        self.writer = Writer(connection)
+        self.framing = Framing()
+        self.tag = b"*"
+        self.name = ""
+        self._bad = 0
+        self._opened_at = time.monotonic()
+        self._message: framing.MessageStart | None = None
+        self._message_left = False
+
+    # --- what commands ask
+
+    @property
+    def store(self) -> Store:
+        """The store's port."""
+        return self.door.store
+
+    @property
+    def account(self) -> Account:
+        """Who is logged in; only in the states that have somebody."""
+        assert self.state.account is not None
+        return self.state.account
+
+    @property
+    def selected(self) -> Selected:
+        """The selected mailbox; only in that state."""
+        assert self.state.selected is not None
+        return self.state.selected
+
+    @property
+    def view(self) -> View:
+        """The selected mailbox as the client knows it."""
+        return self.selected.view
+
+    @property
+    def takes_passwords(self) -> bool:
+        """Whether a password may travel on this connection as it is now."""
+        connection = self.connection
+        is_local = connection.peer[0] in ("127.0.0.1", "::1")
+        return connection.is_tls or is_local or self.door.settings.plain_logins
+
+    def ok(self, text: str, code: str = "") -> Response:
+        """The tagged OK."""
+        return Status("OK", text, code, self.tag)
+
+    def no(self, text: str, code: str = "") -> Response:
+        """A tagged NO that is not a refusal of the store."""
+        return Status("NO", text, code, self.tag)
+
+    def capabilities(self) -> str:
+        """CAPABILITY with what works now. RFC 9051 §7.2.2."""
+        words = ["IMAP4rev1", *_CERTAIN]
+        if self.state.account is not None:
+            words += registry.capabilities(State.LOGGED_IN)
+        else:
+            words += registry.capabilities(State.NOT_AUTHENTICATED)
+            if not self.connection.has_tls:
+                words.remove("STARTTLS")
+            if not self.takes_passwords:
+                words = [word for word in words if not word.startswith(("AUTH=", "SASL-IR"))] + ["LOGINDISABLED"]
+        return "CAPABILITY " + " ".join(words)
+
+    def log_in(self, account: Account) -> None:
+        """Takes the session over into the account. Raises ProtocolError where it has too many."""
+        self.door.sessions[account.account_id] = self.door.sessions.get(account.account_id, 0) + 1
+        self.state.account = account
+        self._bad = 0
+        self.framing.limits = self.framing.limits.logged_in(self.door.settings.message_octets)
+        logs.bind(account=str(account.account_id))
+
+    def leave(self) -> None:
+        """Forgets the account's session."""
+        account, self.state.account = self.state.account, None
+        if account is not None:
+            sessions = self.door.sessions
+            sessions[account.account_id] -= 1
+            if not sessions[account.account_id]:
+                del sessions[account.account_id]
+
+    async def line(self, limit: int, seconds: float | None = None) -> bytes:
+        """One raw line of the client, for AUTHENTICATE and IDLE. Raises Ended, TimeoutError."""
+        try:
+            while (line := self.framing.next_line(limit)) is None:
+                await self._receive(seconds)
+        except ValueError:
+            raise Ended("Line too long") from None
+        return line
+
+    async def message(self) -> AsyncIterator[bytes]:
+        """The octets of APPEND's message, which the client is asked for now. Raises ProtocolError for a bad end.
+
+        The last octets come only when the command has ended as it should, so that nobody stores a message before.
+        """
+        assert self._message is not None
+        synchronizing, self._message = self._message.synchronizing, None
+        self.framing.accept()
+        self._message_left = True
+        if synchronizing:
+            await self.writer.write(Continuation())
+            await self.writer.flush()
+        last = b""
+        while isinstance(event := await self._event(), framing.MessageChunk):
+            if last:
+                yield last
+            last = event.octets
+        self._message_left = False
+        if isinstance(event, framing.Refused):
+            if event.fatal:
+                raise Ended(event.text)
+            raise ProtocolError(event.text)
+        if not isinstance(event, framing.MessageEnd) or event.rest:
+            raise ProtocolError("APPEND takes one message")
+        if last:
+            yield last
+
+    # --- the loop
+
+    async def converse(self) -> None:
+        """Greets, and answers until the end."""
+        if self.connection.buffered():
+            log.warning("client talked before the greeting")
+        try:
+            await self.writer.write(Status("OK", "Restante ready", self.capabilities()))
+            while not self.state.is_ending:
+                await self._answer(await self._event())
+        except Ended as end:
+            await self._farewell(end.farewell)
+        except TimeoutError:
+            await self._farewell("Autologout; idle for too long")
+        except ConnectionResetError:
+            return
+        else:
+            await self.writer.flush()
+
+    async def _farewell(self, text: str) -> None:
+        if text and not self.connection.is_lost:
+            await self.writer.write(Status("BYE", text))
+            await self.writer.flush()
+
+    async def _event(self) -> framing.Event:
+        """The next event; answers leave before octets are waited for."""
+        while (event := self.framing.next_event()) is None:
+            await self._receive()
+        return event
+
+    async def _receive(self, seconds: float | None = None) -> None:
+        await self.writer.flush()
+        if self.door.stopping.is_set():
+            raise Ended("Server is stopping")
+        if seconds is None and self.state.account is None:
+            left = self._opened_at + self.door.settings.login_seconds - time.monotonic()
+            seconds = max(left, 0.001)
+        octets = await self.connection.read(seconds or self.door.settings.idle_seconds)
+        self.received(octets)
+
+    def received(self, octets: bytes) -> None:
+        """Takes what the socket gave; nothing is the end of the stream. Raises Ended."""
+        if not octets:
+            raise Ended("Server is stopping" if self.door.stopping.is_set() else "")
+        self.framing.receive(octets)
+
+    async def _answer(self, event: framing.Event) -> None:
+        match event:
+            case framing.Continue():
+                await self.writer.write(Continuation())
+            case framing.Command(octets):
+                if octets or self._bad:
+                    await self._run(octets)
+            case framing.MessageStart(octets):
+                self._message = event
+                await self._run(octets)
+                await self._pass_message()
+            case framing.Refused(tag, text, fatal):
+                if fatal:
+                    raise Ended(text)
+                await self._refuse(tag, ProtocolError(text))
+            case _:
+                raise AssertionError(event)
+
+    async def _pass_message(self) -> None:
+        """Reads past what a refused APPEND still sends."""
+        if self._message is not None:
+            self._message = None
+            self.framing.refuse()
+        while self._message_left:
+            self._message_left = isinstance(event := await self._event(), framing.MessageChunk)
+            if isinstance(event, framing.Refused) and event.fatal:
+                raise Ended(event.text)
+
+    async def _run(self, octets: bytes) -> None:
+        self.tag, self.name, row = b"*", "", None
+        started = time.monotonic()
+        try:
+            row, command = self._read(octets)
+            await self._tell(row, command)
+        except (Ended, ConnectionResetError, asyncio.CancelledError, TimeoutError):
+            raise
+        except ProtocolError as error:
+            await self._refuse(self.tag, error)
+        except MailError as error:
+            await self._deny(error, row)
+        except Exception:
+            log.exception("command failed", command=self.name)
+            await self.writer.write(Status("NO", "Internal error, try again later", "SERVERBUG", self.tag))
+        log.debug("command done", command=self.name, seconds=round(time.monotonic() - started, 6))
+
+    def _read(self, octets: bytes) -> tuple[Row, Command]:
+        args = Arguments(octets)
+        self.tag = args.tag()
+        row, self.name = registry.read_verb(args)
+        if not row.states & self.state.now:
+            wanted = {State.NOT_AUTHENTICATED: "before login", State.SELECTED: "with a mailbox selected"}
+            raise ProtocolError(f"{self.name} is allowed only {wanted.get(row.states, 'after login')}")
+        command = row.kind.parse(args)
+        args.end()
+        return row, command
+
+    async def _tell(self, row: Row, command: Command) -> None:
+        tells_expunges = row.tells_expunges or self.name.startswith("UID ")
+        async for response in command.run(self):
+            if isinstance(response, Status) and response.tag is self.tag and row.states & State.SELECTED:
+                await self._catch_up(tells_expunges)
+            await self.writer.write(response)
+
+    async def _catch_up(self, tells_expunges: bool) -> None:
+        if self.state.selected is None or self.state.is_ending:
+            return
+        try:
+            for news in await self.updates.catch_up(self.state.selected, tells_expunges):
+                await self.writer.write(news)
+        except MailboxNotFound:
+            raise Ended("The selected mailbox was deleted") from None
+
+    async def _deny(self, error: MailError, row: Row | None) -> None:
+        words = wording(error)
+        code = words.imap or ""
+        if row is not None and row.has_target and words.imap_target:
+            code = words.imap_target
+        if code == "BAD":
+            await self._refuse(self.tag, ProtocolError(error.text))
+            return
+        if isinstance(error, MailboxNotFound) and row is not None and row.states is State.SELECTED and not row.has_target:
+            raise Ended("The selected mailbox was deleted")
+        await self.writer.write(Status("NO", error.text, code, self.tag))
+
+    async def _refuse(self, tag: bytes, error: ProtocolError) -> None:
+        self._bad += 1
+        await self.writer.write(Status("BAD", error.detail, tag=tag))
+        if self._bad >= (BAD_BEFORE_LOGIN if self.state.account is None else BAD_AFTER_LOGIN):
+            raise Ended("Too many bad commands")

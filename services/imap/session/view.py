@@ -1,0 +1,140 @@
+"""A session's picture of its mailbox: which message has which number, as the client was told. RFC 9051 §2.3.1.2.
+
+Three marks say how far that reaches: live uids below `uid_next_told`, plus those expunged after `expunged_to`, and flags
+as of `flags_to` (modseqs). The rule: only `updates` changes a view, and changes it only together with what the client
+is told in the same breath. It costs what its runs of uids cost, not what the mailbox holds.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from itertools import accumulate
+
+from services.mail.errors import ProtocolError
+from services.mail.imap.numbers import Numbers
+from services.mail.imap.responses import RECENT
+from services.mail.store.mailboxes import Opened
+from services.mail.store.uids import Runs, count, each, from_masks, intersect, subtract, union
+
+
+class View:
+    """Sequence numbers 1…count over runs of uids."""
+
+    __slots__ = ("_before", "_firsts", "expunged_to", "flags_to", "keywords", "own", "recent", "runs", "uid_next_told")
+
+    def __init__(
+        self, runs: Runs, uid_next: int, modseq: int, keywords: Sequence[str] = (), first_recent: int | None = None
+    ) -> None:
+        self.uid_next_told = uid_next
+        self.expunged_to = modseq
+        self.flags_to = modseq
+        self.keywords = keywords
+        self.own: set[int] = set()  # modseqs of this session's STOREs above flags_to: their answer was given
+        self._set(runs)
+        first = uid_next if first_recent is None else first_recent
+        self.recent: Runs = intersect(runs, ((first, uid_next - 1),)) if first < uid_next else ()
+
+    @classmethod
+    def of(cls, opened: Opened) -> View:
+        """The view of a mailbox that was just opened."""
+        runs = from_masks(opened.blocks, opened.masks)
+        status = opened.status
+        return cls(runs, status.uid_next, status.highest_modseq, opened.keywords, opened.first_recent)
+
+    def _set(self, runs: Runs) -> None:
+        self.runs = runs
+        self._firsts = [first for first, _ in runs]
+        self._before = [0, *accumulate(last - first + 1 for first, last in runs)]
+
+    @property
+    def count(self) -> int:
+        """How many messages the client knows of."""
+        return self._before[-1]
+
+    @property
+    def highest_modseq(self) -> int:
+        """What may be told as HIGHESTMODSEQ: never past an expunge that was held back."""
+        return min(self.expunged_to, self.flags_to)
+
+    def uids(self, numbers: Numbers) -> Runs:
+        """The uids of a set of sequence numbers, or those of a set of uids that are there.
+
+        Raises ProtocolError for a sequence number that no message has (RFC 9051 §9, seq-number).
+        """
+        if numbers.are_uids:
+            return intersect(self.runs, numbers.resolve(self.runs[-1][1] if self.runs else 0))
+        if numbers.highest > self.count or (numbers.open_ends and not self.count):
+            raise ProtocolError("no message has that sequence number")
+        return self.at(numbers.resolve(self.count))
+
+    def at(self, numbers: Runs) -> Runs:
+        """The uids at these sequence numbers, which all exist."""
+        found: list[tuple[int, int]] = []
+        for first, last in numbers:
+            run = bisect_right(self._before, first - 1) - 1
+            while first <= last:
+                base = self._firsts[run] - self._before[run] - 1
+                end = min(last, self._before[run + 1])
+                found.append((base + first, base + end))
+                first, run = end + 1, run + 1
+        return tuple(found)
+
+    def number(self, uid: int) -> int:
+        """A uid's sequence number; 0 where the client does not know it."""
+        run = bisect_right(self._firsts, uid) - 1
+        if run < 0 or uid > self.runs[run][1]:
+            return 0
+        return self._before[run] + uid - self._firsts[run] + 1
+
+    def numbers(self, uids: Sequence[int]) -> Sequence[int]:
+        """The sequence numbers of ascending uids; 0 for those that the client does not know."""
+        if not uids:
+            return ()
+        first, last = self.number(uids[0]), self.number(uids[-1])
+        if first and last - first == len(uids) - 1:  # all that lie between are asked for: no need to look
+            return range(first, last + 1)
+        found: list[int] = []
+        run, end, shift = -1, -1, 0
+        for uid in uids:
+            if uid > end:
+                run = bisect_right(self._firsts, uid, max(run, 0)) - 1
+                if run < 0 or uid > self.runs[run][1]:
+                    found.append(0)
+                    continue
+                end, shift = self.runs[run][1], self._before[run] - self._firsts[run] + 1
+            found.append(uid + shift)
+        return found
+
+    def each_number(self, runs: Runs) -> list[int]:
+        """The sequence numbers of those of these uids that are there, ascending."""
+        return [self.number(uid) for uid in each(intersect(self.runs, runs))]
+
+    def add(self, runs: Runs, uid_next: int) -> None:
+        """Takes in messages that the client is being told of by EXISTS."""
+        self._set(union(self.runs, runs))
+        self.uid_next_told = max(self.uid_next_told, uid_next)
+
+    def remove(self, runs: Runs) -> list[int]:
+        """Drops messages; answers the numbers for EXPUNGE, each as of the moment when it is said."""
+        told = [number - gone for gone, number in enumerate(self.each_number(runs))]
+        if told:
+            self._set(subtract(self.runs, runs))
+            self.recent = subtract(self.recent, runs)
+        return told
+
+    @property
+    def recent_count(self) -> int:
+        """How many of them are \\Recent to this session."""
+        return count(self.recent)
+
+    def with_recent(self, uids: Sequence[int], flags: Sequence[int]) -> Sequence[int]:
+        """The flags of these ascending uids, with RECENT where it holds for this session. RFC 3501 §2.3.2."""
+        start = bisect_left(uids, self.recent[0][0]) if self.recent else len(uids)
+        if start == len(uids):
+            return flags
+        marked = list(flags)
+        for first, last in self.recent:
+            for place in range(bisect_left(uids, first), bisect_right(uids, last)):
+                marked[place] |= RECENT
+        return marked

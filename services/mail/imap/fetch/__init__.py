@@ -1,0 +1,1 @@
+"""FETCH: what may be asked for, and how a page of messages becomes octets."""

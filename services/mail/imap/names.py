@@ -1,0 +1,104 @@
+"""Mailbox names on the wire: modified UTF-7 and LIST patterns. RFC 3501 §5.1.3, RFC 9051 §6.3.9.
+
+The rule: one name, one spelling. What does not come back octet for octet when it is encoded again is refused, so that
+no two spellings on the wire reach the same mailbox (INBOX's case apart).
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+from typing import Final
+
+from services.mail.errors import InvalidName
+from services.mail.store.mailboxes import SEPARATOR
+
+MAX_PATTERN: Final = 2000
+_SHIFTED: Final = re.compile(r"[^\x20-\x7e]+|&")
+_RUN: Final = re.compile(rb"&([^-]*+)-")
+
+
+def encode(name: str) -> bytes:
+    """A name as modified UTF-7."""
+    if name.isascii() and name.isprintable() and "&" not in name:
+        return name.encode("ascii")
+    return _SHIFTED.sub(_shift, name).encode("ascii")
+
+
+def _shift(match: re.Match[str]) -> str:
+    if match[0] == "&":
+        return "&-"
+    encoded = binascii.b2a_base64(match[0].encode("utf-16-be", "surrogatepass"), newline=False)
+    return "&" + encoded.decode("ascii").rstrip("=").replace("/", ",") + "-"
+
+
+def decode(octets: bytes) -> str:
+    """The name that modified UTF-7 spells. Raises InvalidName for what `encode` would never write."""
+    if not octets.isascii():
+        raise InvalidName("a mailbox name is modified UTF-7, which has no 8-bit octets")
+    if b"&" not in octets:
+        return octets.decode("ascii")
+    pieces: list[str] = []
+    place = 0
+    while (shift := octets.find(b"&", place)) >= 0:
+        pieces.append(octets[place:shift].decode("ascii"))
+        run = _RUN.match(octets, shift)
+        if run is None:
+            raise InvalidName("a mailbox name has an unfinished shift")
+        pieces.append(_unshift(run[1]))
+        place = run.end()
+    pieces.append(octets[place:].decode("ascii"))
+    name = "".join(pieces)
+    if encode(name) != octets:
+        raise InvalidName("a mailbox name has more than one spelling in modified UTF-7; use the shortest")
+    return name
+
+
+def _unshift(encoded: bytes) -> str:
+    if not encoded:
+        return "&"
+    try:
+        padded = encoded.replace(b",", b"/") + b"=" * (-len(encoded) % 4)
+        return binascii.a2b_base64(padded, strict_mode=True).decode("utf-16-be")
+    except (binascii.Error, UnicodeDecodeError):
+        raise InvalidName("a mailbox name is not modified UTF-7") from None
+
+
+class Pattern:
+    """A LIST pattern. `*` matches anything, `%` anything without a separator. RFC 9051 §6.3.9.
+
+    All places in the pattern that a name's beginning can have reached are bits of one integer, so a match is linear in
+    the name, whatever the wildcards. Raises InvalidName for a pattern over MAX_PATTERN characters.
+    """
+
+    __slots__ = ("_final", "_masks", "_percents", "_stars", "_wild")
+
+    def __init__(self, pattern: str) -> None:
+        if len(pattern) > MAX_PATTERN:
+            raise InvalidName("the pattern is too long")
+        # Neighbouring wildcards are one: `*` where any of them is `*`. So one step leads past them.
+        elements = re.sub(r"[%*]{2,}", lambda run: "*" if "*" in run[0] else "%", pattern)
+        if elements[:5].upper() == "INBOX" and elements[5:6] in ("", SEPARATOR, "%", "*"):
+            elements = "INBOX" + elements[5:]
+        self._masks: dict[str, int] = {}
+        self._stars = self._percents = 0
+        for place, element in enumerate(elements):
+            if element == "*":
+                self._stars |= 1 << place
+            elif element == "%":
+                self._percents |= 1 << place
+            else:
+                self._masks[element] = self._masks.get(element, 0) | 1 << place
+        self._wild = self._stars | self._percents
+        self._final = 1 << len(elements)
+
+    def matches(self, name: str) -> bool:
+        """Whether the whole name matches."""
+        places = 1 | (1 & self._wild) << 1
+        for char in name:
+            kept = places & (self._stars if char == SEPARATOR else self._wild)
+            places = (places & self._masks.get(char, 0)) << 1 | kept
+            if not places:
+                return False
+            places |= (places & self._wild) << 1
+        return bool(places & self._final)
