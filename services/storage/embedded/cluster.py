@@ -4,7 +4,6 @@ The rule: a folder with this name is complete. It is made beside its place and m
 that was interrupted leaves nothing that looks like data.
 """
 
-import os
 import secrets
 import shutil
 import subprocess
@@ -13,6 +12,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from services.plumbing.failures import CannotStart
+from services.plumbing.files import write_secret
 from services.storage.embedded.binaries import Binaries
 from services.storage.embedded.identity import Identity
 
@@ -95,12 +95,3 @@ class Cluster:
                 f"{self.data} was made by PostgreSQL {version}, {binaries.folder} has {binaries.version}: "
                 f"install PostgreSQL {version}, or move the data with pg_dump"
             )
-
-
-def write_secret(path: Path, text: str) -> None:
-    """Writes a file that only its owner can read, all of it or nothing."""
-    new = path.with_name(path.name + ".new")
-    new.unlink(missing_ok=True)
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-        file.write(text)
-    new.rename(path)

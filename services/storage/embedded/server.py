@@ -15,8 +15,9 @@ from psycopg import sql
 
 from services.plumbing import logs
 from services.plumbing.failures import CannotStart
+from services.plumbing.files import write_secret
 from services.storage.embedded.binaries import find_binaries
-from services.storage.embedded.cluster import DATABASE, ENVIRONMENT, Cluster, write_secret
+from services.storage.embedded.cluster import DATABASE, ENVIRONMENT, Cluster
 from services.storage.embedded.identity import choose_identity
 
 log = logs.get(__name__)

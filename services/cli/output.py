@@ -1,0 +1,42 @@
+"""What the commands print: lines for people, JSON for programs, and one clear line where something is refused.
+
+The rule: answers go to stdout, refusals to stderr with exit code 1 (2 for a wrong setting or argument); never a
+traceback for what is not a bug.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+
+from services.mail.errors import MailError
+from services.plumbing.failures import CannotStart, SettingsWrong
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Turns what was refused into one line and an exit code."""
+    try:
+        yield
+    except SettingsWrong as reason:
+        raise refuse(str(reason), 2) from None
+    except CannotStart as reason:
+        raise refuse(str(reason), 1) from None
+    except MailError as refusal:
+        raise refuse(refusal.text, 1) from None
+
+
+def refuse(line: str, code: int) -> typer.Exit:
+    """Prints the line and gives the exit to raise."""
+    sys.stderr.write(f"restante: {line}\n")
+    return typer.Exit(code)
+
+
+def show(answer: dict[str, Any] | list[dict[str, Any]], lines: list[str], *, as_json: bool) -> None:
+    """Prints an answer in one of its two forms."""
+    sys.stdout.write(json.dumps(answer) + "\n" if as_json else "".join(f"{line}\n" for line in lines))

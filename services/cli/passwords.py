@@ -1,0 +1,21 @@
+"""Where a new password comes from: a pipe, or somebody at a terminal who types it twice.
+
+The rule: any octets are a password; exactly one line end is taken off what comes by a pipe; nothing is printed.
+"""
+
+import getpass
+import sys
+
+from services.plumbing.failures import CannotStart, SettingsWrong
+
+
+def read_password(*, from_stdin: bool) -> bytes:
+    """The password as octets. Raises SettingsWrong without a terminal, CannotStart if it was typed differently."""
+    if from_stdin:
+        return sys.stdin.buffer.read().removesuffix(b"\n")
+    if not sys.stdin.isatty():
+        raise SettingsWrong("no terminal to ask for the password: give it on stdin with --password-stdin")
+    password = getpass.getpass("Password: ")
+    if password != getpass.getpass("Once more: "):
+        raise CannotStart("the two passwords differ; nothing was changed")
+    return password.encode("utf-8", "surrogateescape")

@@ -1,0 +1,53 @@
+"""How the commands reach storage that runs: its address, the token, and what to say when nobody answers.
+
+The rule: a command asks over gRPC like any other program; it never opens the database.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import ClassVar, TypeVar
+
+from services.cli.up.home import Home
+from services.mail.errors import StoreUnavailable
+from services.mail.store.accounts import Accounts
+from services.plumbing.failures import CannotStart
+from services.plumbing.settings import Settings
+
+T = TypeVar("T")
+
+
+class CliSettings(Settings):
+    """The commands' own settings: none but the shared ones."""
+
+    process: ClassVar[str] = "cli"
+
+
+def ask(question: Callable[[Accounts], Awaitable[T]]) -> T:
+    """Asks the storage that runs. Raises CannotStart if none answers, and the refusals of what was asked."""
+    settings = CliSettings.read()
+    targets = settings.storage
+    if "storage" not in settings.model_fields_set:
+        targets = Home(settings.home).read_record().get("storage", targets)
+    return asyncio.run(_ask(targets, settings.token_file, question))
+
+
+async def _ask(targets: str, token_file: Path, question: Callable[[Accounts], Awaitable[T]]) -> T:
+    try:
+        async with open_accounts(targets, token_file) as accounts:
+            return await question(accounts)
+    except StoreUnavailable:
+        raise CannotStart(f"nothing answers at {targets}: start it with make run") from None
+
+
+@asynccontextmanager
+async def open_accounts(targets: str, token_file: Path) -> AsyncIterator[Accounts]:
+    """The accounts of the storage at `targets`."""
+    from services.plumbing.rpc import client
+
+    store = await client.connect(targets, token_file)
+    try:
+        yield store.accounts
+    finally:
+        await store.close()

@@ -1,0 +1,124 @@
+"""The folder that everything lies in: made at the first start, and held by one supervisor at a time.
+
+The rule: what is there is never replaced; certificate, token and password are made once, for whoever runs this.
+"""
+
+import fcntl
+import json
+import os
+import secrets
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from services.cli.up.certificate import make_certificate
+from services.plumbing.failures import CannotStart
+from services.plumbing.files import write_secret
+from services.plumbing.settings import SharedSettings
+
+
+@dataclass(frozen=True, slots=True)
+class FirstAccount:
+    """The account that the first start makes."""
+
+    address: str
+    password: str
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """RESTANTE_HOME and what the supervisor keeps there."""
+
+    folder: Path
+
+    @property
+    def logs(self) -> Path:
+        """A log of each process."""
+        return self.folder / "logs"
+
+    @property
+    def record(self) -> Path:
+        """What runs now: processes, ports and where storage is."""
+        return self.folder / "running.json"
+
+    def prepare(self, settings: SharedSettings) -> None:
+        """Makes folders, certificate and token where they are missing. Raises CannotStart."""
+        try:
+            for folder in (self.folder, self.logs, self.folder / "keys"):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not settings.tls_certificate.exists() and not settings.tls_key.exists():
+                make_certificate(settings.tls_certificate, settings.tls_key, settings.hostname)
+            if not settings.token_file.exists():
+                settings.token_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                write_secret(settings.token_file, secrets.token_urlsafe(32) + "\n")
+        except OSError as error:
+            raise CannotStart(
+                f"{error.filename or self.folder} cannot be written ({error.strerror}): "
+                "set RESTANTE_HOME to a folder where you may write"
+            ) from None
+
+    def hold(self) -> TextIO:
+        """Takes the folder for this supervisor until the file returned is closed. Raises CannotStart."""
+        try:
+            lock = (self.folder / "lock").open("a+", encoding="ascii")
+        except OSError as error:
+            raise CannotStart(f"{self.folder / 'lock'} cannot be written ({error.strerror})") from None
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.seek(0)
+            holder = lock.read().strip()
+            lock.close()
+            raise CannotStart(
+                f"already running in {self.folder}: stop it first (Ctrl-C there, or kill {holder}), "
+                "or set RESTANTE_HOME and the ports to run a second one"
+            ) from None
+        lock.truncate(0)
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
+        return lock
+
+    def first_account(self, address: str) -> FirstAccount:
+        """The first account with its password, which is made up if it is not there yet."""
+        file = self.folder / "first-account"
+        if not file.exists():
+            write_secret(file, f"{address}\n{secrets.token_urlsafe(12)}\n")
+        kept, password = file.read_text(encoding="utf-8").splitlines()[:2]
+        return FirstAccount(kept, password)
+
+    def embedded_url(self) -> str:
+        """The URL of the embedded PostgreSQL that runs. Raises CannotStart if none does."""
+        if "postgres" not in self.read_record().get("services", {}):
+            raise CannotStart(
+                "no database: start the embedded one with make run, or set RESTANTE_DATABASE_URL"
+            )
+        return (self.folder / "keys" / "database-url").read_text(encoding="ascii").strip()
+
+    def write_record(self, running: dict[str, Any]) -> None:
+        """Says what runs now, for the other commands."""
+        write_secret(self.record, json.dumps(running, indent=1) + "\n")
+
+    def read_record(self) -> dict[str, Any]:
+        """What runs now; empty if nothing does, or ended without tidying up."""
+        try:
+            running = json.loads(self.record.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return running if isinstance(running, dict) else {}
+
+    def outlive_leftovers(self, seconds: float) -> None:
+        """Waits for processes of a supervisor that was killed; the kernel has told them to end."""
+        leftovers = [each["pid"] for each in self.read_record().get("services", {}).values()]
+        deadline = time.monotonic() + seconds
+        while any(is_ours(pid) for pid in leftovers) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        self.record.unlink(missing_ok=True)
+
+
+def is_ours(pid: int) -> bool:
+    """Whether a process runs and is one of those that a supervisor starts."""
+    try:
+        return b"\0services." in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False

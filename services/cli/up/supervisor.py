@@ -1,0 +1,164 @@
+"""The order of things: PostgreSQL, the schema, storage, the doors; and the same backwards.
+
+The rule: whatever was started is stopped, whichever way this ends, doors first and PostgreSQL last, so that nothing
+loses what it leans on while it finishes its work.
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from services.cli.up.child import Child, ending_with_us
+from services.cli.up.home import Home
+from services.cli.up.ports import choose_ports, free_ports
+from services.cli.up.settings import UpSettings
+from services.plumbing.failures import CannotStart
+
+DOORS = ("smtp", "imap", "pop3")
+# Ctrl-C should not keep somebody waiting: a door says goodbye and ends sooner than in a cluster.
+DRAIN_SECONDS = "2"
+STOP_SECONDS = 10.0
+
+
+class Supervisor:
+    """All processes of one machine.
+
+    tell: called with a sentence about a process, for whoever watches.
+    """
+
+    def __init__(
+        self, settings: UpSettings, home: Home, environment: Mapping[str, str], tell: Callable[[str], None]
+    ) -> None:
+        self.settings = settings
+        self.home = home
+        self.ports = choose_ports(environment)
+        self.targets = [f"127.0.0.1:{port}" for port in self._storage_ports()]
+        self.stages: list[list[Child]] = []
+        self._tell = tell
+        self._environment = dict(environment)
+        self._keepers: list[asyncio.Task[None]] = []
+
+    def _storage_ports(self) -> list[int]:
+        return [self.ports["RESTANTE_STORAGE_PORT"], *free_ports(self.settings.storages - 1)]
+
+    async def start(self) -> None:
+        """Starts everything in order. Raises CannotStart; what was started then still runs."""
+        database_url = self.settings.database_url
+        if database_url is None:
+            await self._start_stage([self._postgres()])
+            self._record()
+            url = self.home.embedded_url()
+        else:
+            url = database_url.get_secret_value()
+        database = {"RESTANTE_DATABASE_URL": url}
+        await migrate({**self._common(), **database, **self._direct_url()})
+        await self._start_stage(
+            [self._storage(n, port, database) for n, port in enumerate(self._storages(), 1)]
+        )
+        await self._start_stage([self._child(name, f"services.{name}", self._common()) for name in DOORS])
+        self._record()
+
+    def _storages(self) -> list[int]:
+        return [int(target.rpartition(":")[2]) for target in self.targets]
+
+    def _direct_url(self) -> dict[str, str]:
+        direct = self.settings.database_direct_url
+        return {"RESTANTE_DATABASE_DIRECT_URL": direct.get_secret_value()} if direct is not None else {}
+
+    def _common(self) -> dict[str, str]:
+        """What every process gets; the database's address is for storage alone."""
+        drain = {
+            f"RESTANTE_{name.upper()}_DRAIN_SECONDS": DRAIN_SECONDS
+            for name in (*DOORS, "storage", "postgres")
+        }
+        common = {**drain, **self._environment}
+        for name in ("RESTANTE_DATABASE_URL", "RESTANTE_DATABASE_DIRECT_URL"):
+            common.pop(name, None)
+        ports = {setting: str(port) for setting, port in self.ports.items()}
+        return {
+            **common,
+            **ports,
+            "RESTANTE_HOME": str(self.home.folder),
+            "RESTANTE_STORAGE": ",".join(self.targets),
+        }
+
+    def _postgres(self) -> Child:
+        port = self._environment.get("RESTANTE_POSTGRES_PORT") or "0"
+        fixed = {"RESTANTE_POSTGRES_PORT": port if port != "0" else str(free_ports(1)[0])}
+        return self._child("postgres", "services.storage.embedded", {**self._common(), **fixed})
+
+    def _storage(self, number: int, port: int, database: Mapping[str, str]) -> Child:
+        own = {"RESTANTE_STORAGE_PORT": str(port)}
+        if self.settings.storages > 1:
+            own["RESTANTE_STORAGE_ADMIN_PORT"] = "0"
+        name = "storage" if number == 1 else f"storage-{number}"
+        return self._child(
+            name, "services.storage", {**self._common(), **database, **self._direct_url(), **own}
+        )
+
+    def _child(self, name: str, module: str, environment: Mapping[str, str]) -> Child:
+        return Child(name, module, environment, self.home.logs / f"{name}.log", self._tell)
+
+    async def _start_stage(self, children: list[Child]) -> None:
+        """Starts processes that do not wait for each other, and keeps them running."""
+        self.stages.append(children)
+        outcomes = await asyncio.gather(
+            *(self._start_child(each) for each in children), return_exceptions=True
+        )
+        for outcome in outcomes:
+            if outcome is not None:
+                raise outcome
+        for each in children:
+            self._keepers.append(asyncio.create_task(each.keep(self.settings.start_seconds, self._record)))
+
+    async def _start_child(self, child: Child) -> None:
+        await child.start(self.settings.start_seconds)
+        where = ", ".join(f"{name} {port}" for name, port in child.ready.ports.items())
+        self._tell(f"{child.name} ready ({where})" if where else f"{child.name} ready")
+
+    def _record(self) -> None:
+        self.home.write_record(
+            {"pid": os.getpid(), "storage": ",".join(self.targets), "services": dict(self.services())}
+        )
+
+    def services(self) -> Iterable[tuple[str, dict[str, Any]]]:
+        """Each process by name: its pid, its admin port, its ports."""
+        for child in (each for stage in self.stages for each in stage):
+            yield (
+                child.name,
+                {"pid": child.pid, "admin_port": child.ready.admin_port, "ports": dict(child.ready.ports)},
+            )
+
+    async def stop(self) -> None:
+        """Stops what runs, in the opposite order."""
+        for keeper in self._keepers:
+            keeper.cancel()
+        await asyncio.gather(*self._keepers, return_exceptions=True)
+        for stage in reversed(self.stages):
+            await asyncio.gather(*(child.stop(STOP_SECONDS) for child in stage))
+        self.home.record.unlink(missing_ok=True)
+
+    def kill(self) -> None:
+        """Ends everything at once, for those who cannot wait; PostgreSQL still ends in order."""
+        for child in (each for stage in self.stages for each in stage if each.name != "postgres"):
+            child.kill()
+
+
+async def migrate(environment: Mapping[str, str]) -> None:
+    """Brings the schema up to date. Raises CannotStart with the last line that it said."""
+    process = await asyncio.create_subprocess_exec(
+        *ending_with_us(sys.executable, "-P", "-m", "services.storage", "migrate"),
+        env=dict(environment),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,
+    )
+    _, said = await process.communicate()
+    if process.returncode != 0:
+        lines = said.decode("utf-8", "replace").strip().splitlines()
+        raise CannotStart(
+            f"the schema could not be brought up to date: {lines[-1] if lines else 'no reason given'}"
+        )
