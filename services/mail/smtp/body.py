@@ -1,0 +1,72 @@
+"""The octets between 354 and the end-of-data mark: where they end, and what they are. RFC 5321 §4.1.1.4, §4.5.2.
+
+It knows dots and line ends. The rule: only CR LF . CR LF ends a message, whatever else looks like an end to somebody
+(CVE-2023-51764 and its kin); a bare CR or LF makes the whole message unacceptable, or is normalised where so
+configured, after the end was looked for and never before.
+"""
+
+import re
+from typing import Final
+
+from services.mail.errors import InvalidMessage, MailError, MessageTooLarge
+
+_END: Final = b"\r\n.\r\n"
+# What may grow into the mark with the next octets, longest first.
+_BEGINNINGS: Final = (b"\r\n.\r", b"\r\n.", b"\r\n", b"\r")
+_ANY_NEWLINE = re.compile(rb"\r\n|\r|\n")
+
+
+class BodyScanner:
+    """Finds the end of one message in octets that come in pieces; linear, and holds four of them at most.
+
+    size: octets of content so far. refusal: why the message cannot be taken; its end is looked for all the same.
+    rest: what came behind the end mark, once `is_ended`.
+    """
+
+    __slots__ = ("_held", "_is_first", "_limit", "_normalises", "is_ended", "refusal", "rest", "size")
+
+    def __init__(self, limit: int, *, normalises: bool = False) -> None:
+        """limit: octets of content that are taken. normalises: bare CR and LF become CR LF instead of a refusal."""
+        self._limit = limit
+        self._normalises = normalises
+        # The line end of the DATA command opens the first line, so that a dot alone in it is the end, too.
+        self._held = b"\r\n"
+        self._is_first = True
+        self.size = 0
+        self.refusal: MailError | None = None
+        self.is_ended = False
+        self.rest = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """Takes the next octets and gives the content that is certain now, without stuffed dots; none once refused."""
+        data = self._held + data if self._held else data
+        end = data.find(_END)
+        if end >= 0:
+            self.is_ended = True
+            self.rest = data[end + len(_END) :]
+            self._held = b""
+            data = data[: end + 2]
+        else:
+            self._held = next((start for start in _BEGINNINGS if data.endswith(start)), b"")
+            if self._held:
+                data = data[: -len(self._held)]
+        return self._content(data) if self.refusal is None else b""
+
+    def _content(self, lines: bytes) -> bytes:
+        """lines: octets that begin or end inside no CR LF and no CR LF dot."""
+        line_ends = lines.count(b"\r\n")
+        is_clean = lines.count(b"\n") == line_ends and lines.count(b"\r") == line_ends
+        if not is_clean and not self._normalises:
+            self.refusal = InvalidMessage("A bare CR or LF in the message; lines end in CR LF")
+            return b""
+        content = lines.replace(b"\r\n.", b"\r\n") if line_ends else lines
+        if not is_clean:
+            content = _ANY_NEWLINE.sub(b"\r\n", content)
+        if self._is_first and content:
+            content = content[2:]
+            self._is_first = False
+        self.size += len(content)
+        if self.size > self._limit:
+            self.refusal = MessageTooLarge()
+            return b""
+        return content

@@ -1,0 +1,266 @@
+"""The commands of SMTP, a row each: its verb, the states that allow it and its arguments. RFC 5321 §4.1.1.
+
+The rule: a command parses or raises `Malformed` with the reply that says why; it knows nothing of what came before it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import ClassVar, Final, TypeVar
+
+from services.mail.errors import ProtocolError
+from services.mail.smtp import paths, replies
+from services.mail.smtp.paths import Path
+from services.mail.smtp.replies import Reply
+
+
+class State(IntEnum):
+    """How far a connection has come; each state allows what the ones before it allow, as the rows say."""
+
+    START = 0
+    READY = 1
+    SENDER = 2
+    RECIPIENTS = 3
+    BODY = 4
+    CLOSED = 5
+
+
+class Malformed(ProtocolError):
+    """A command line that does not parse; `reply` says why."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(reply.octets[4:-2].decode())
+        self.reply = reply
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What every command has: its verb, where it is allowed, and the state that a positive reply leads to."""
+
+    verb: ClassVar[str]
+    allowed_from: ClassVar[State]
+    leads_to: ClassVar[State | None]
+
+    @classmethod
+    def parse(cls, argument: str) -> Command:
+        """The command of what follows the verb; here for the commands that take nothing. Raises Malformed."""
+        if argument:
+            raise Malformed(replies.NO_ARGUMENTS)
+        return cls()
+
+
+REGISTRY: Final[dict[str, type[Command]]] = {}
+
+_C = TypeVar("_C", bound=type[Command])
+
+
+def command(
+    verb: str, allowed_from: State = State.START, leads_to: State | None = None
+) -> Callable[[_C], _C]:
+    """Registers a command: from which state on it is allowed, and where a positive reply leads."""
+
+    def register(kind: _C) -> _C:
+        kind.verb = verb
+        kind.allowed_from = allowed_from
+        kind.leads_to = leads_to
+        REGISTRY[verb] = kind
+        return kind
+
+    return register
+
+
+@dataclass(frozen=True, slots=True)
+class Hello(Command):
+    """EHLO or HELO, the start of a session; in the middle of a letter it forgets it. RFC 5321 §4.1.4."""
+
+    hostname: str
+
+    @classmethod
+    def parse(cls, argument: str) -> Hello:
+        """Takes what can be repeated in a trace header and no more; whether it is true is not asked."""
+        if not argument:
+            raise Malformed(replies.NEEDS_ARGUMENT)
+        if not paths.is_hostname(argument):
+            raise Malformed(replies.BAD_HOSTNAME)
+        return cls(argument)
+
+
+@command("EHLO", leads_to=State.READY)
+class Ehlo(Hello):
+    """EHLO: RFC 5321 §4.1.1.1."""
+
+    __slots__ = ()
+
+
+@command("HELO", leads_to=State.READY)
+class Helo(Hello):
+    """HELO: RFC 5321 §4.1.1.1. A client that says it may not pipeline."""
+
+    __slots__ = ()
+
+
+_MAIL = re.compile(rf"FROM: *<(?:{paths.MAILBOX})?>(?: +(?P<parameters>.*))?", re.IGNORECASE)
+_RCPT = re.compile(
+    rf"TO: *<(?:{paths.MAILBOX}|(?P<postmaster>postmaster))>(?: +(?P<parameters>.*))?", re.IGNORECASE
+)
+_BRACKETED_FROM = re.compile(r"FROM: *<.*>.*", re.IGNORECASE)
+_BRACKETED_TO = re.compile(r"TO: *<.*>.*", re.IGNORECASE)
+_SIZE = re.compile(r"[0-9]{1,20}", re.ASCII)
+
+
+def _path(match: re.Match[str], refusal: Reply) -> Path:
+    local = match["local"]
+    if local is None:
+        return paths.NULL
+    path = paths.build(local, match["domain"])
+    if path is None:
+        raise Malformed(refusal)
+    return path
+
+
+@command("MAIL", State.READY, State.SENDER)
+@dataclass(frozen=True, slots=True)
+class Mail(Command):
+    """MAIL: RFC 5321 §4.1.1.2. size: octets announced (RFC 1870), 0 where none were."""
+
+    sender: Path
+    size: int = 0
+    is_8bit: bool = False
+    smtputf8: bool = False
+
+    @classmethod
+    def parse(cls, argument: str) -> Mail:
+        """Reads the sender and the parameters SIZE, BODY (RFC 6152) and SMTPUTF8 (RFC 6531 §3.4)."""
+        match = _MAIL.fullmatch(argument)
+        if match is None:
+            bracketed = _BRACKETED_FROM.fullmatch(argument)
+            raise Malformed(replies.BAD_SENDER if bracketed else replies.BAD_MAIL)
+        sender = _path(match, replies.BAD_SENDER)
+        if not match["parameters"]:
+            if not sender.is_ascii:
+                raise Malformed(replies.NEEDS_SMTPUTF8)
+            return cls(sender)
+        return cls._with_parameters(sender, match["parameters"])
+
+    @classmethod
+    def _with_parameters(cls, sender: Path, parameters: str) -> Mail:
+        size, is_8bit, smtputf8, seen = 0, False, False, set()
+        for parameter in parameters.split():
+            keyword, equals, value = parameter.partition("=")
+            keyword = keyword.upper()
+            if keyword in seen:
+                raise Malformed(replies.BAD_PARAMETER)
+            seen.add(keyword)
+            if keyword == "SIZE" and _SIZE.fullmatch(value):
+                size = int(value)
+            elif keyword == "BODY" and value.upper() in {"7BIT", "8BITMIME"}:
+                is_8bit = value.upper() == "8BITMIME"
+            elif keyword == "SMTPUTF8" and not equals:
+                smtputf8 = True
+            else:
+                known = keyword in {"SIZE", "BODY", "SMTPUTF8"}
+                raise Malformed(replies.BAD_PARAMETER if known else replies.UNKNOWN_PARAMETER)
+        if not (smtputf8 or sender.is_ascii):
+            raise Malformed(replies.NEEDS_SMTPUTF8)
+        return cls(sender, size, is_8bit, smtputf8)
+
+
+@command("RCPT", State.SENDER, State.RECIPIENTS)
+@dataclass(frozen=True, slots=True)
+class Rcpt(Command):
+    """RCPT: RFC 5321 §4.1.1.3."""
+
+    recipient: Path
+
+    @classmethod
+    def parse(cls, argument: str) -> Rcpt:
+        """Reads the recipient; <postmaster> needs no domain (RFC 5321 §4.5.1)."""
+        match = _RCPT.fullmatch(argument)
+        if match is None:
+            bracketed = _BRACKETED_TO.fullmatch(argument)
+            raise Malformed(replies.BAD_RECIPIENT if bracketed else replies.BAD_RCPT)
+        if match["parameters"]:
+            raise Malformed(replies.UNKNOWN_PARAMETER)
+        if match["postmaster"]:
+            return cls(Path("postmaster"))
+        return cls(_path(match, replies.BAD_RECIPIENT))
+
+
+@command("DATA", State.RECIPIENTS, State.BODY)
+@dataclass(frozen=True, slots=True)
+class Data(Command):
+    """DATA: RFC 5321 §4.1.1.4."""
+
+
+@command("RSET")
+@dataclass(frozen=True, slots=True)
+class Rset(Command):
+    """RSET: RFC 5321 §4.1.1.5."""
+
+
+@command("NOOP")
+@dataclass(frozen=True, slots=True)
+class Noop(Command):
+    """NOOP: RFC 5321 §4.1.1.9."""
+
+    @classmethod
+    def parse(cls, argument: str) -> Noop:  # noqa: ARG003 — whatever is said is not looked at
+        """Takes any argument."""
+        return cls()
+
+
+@command("VRFY")
+@dataclass(frozen=True, slots=True)
+class Vrfy(Command):
+    """VRFY: RFC 5321 §4.1.1.6. Never answered with what is true, lest addresses be harvested (§7.3)."""
+
+    @classmethod
+    def parse(cls, argument: str) -> Vrfy:
+        """Asks for an argument and forgets it."""
+        if not argument:
+            raise Malformed(replies.NEEDS_ARGUMENT)
+        return cls()
+
+
+@command("HELP")
+@dataclass(frozen=True, slots=True)
+class Help(Command):
+    """HELP: RFC 5321 §4.1.1.8."""
+
+    @classmethod
+    def parse(cls, argument: str) -> Help:  # noqa: ARG003 — one answer for every topic
+        """Takes any argument."""
+        return cls()
+
+
+@command("STARTTLS", State.READY, State.START)
+@dataclass(frozen=True, slots=True)
+class StartTls(Command):
+    """STARTTLS: RFC 3207 §4."""
+
+
+@command("QUIT", leads_to=State.CLOSED)
+@dataclass(frozen=True, slots=True)
+class Quit(Command):
+    """QUIT: RFC 5321 §4.1.1.10."""
+
+
+# Known and not offered: 502 rather than 500 (RFC 5321 §4.2.4).
+_NOT_IMPLEMENTED: Final = frozenset({"EXPN", "BDAT", "AUTH", "TURN", "ETRN", "SEND", "SOML", "SAML", "LHLO"})
+
+
+def parse(line: bytes) -> Command:
+    """The command of one line without its line end. Raises Malformed."""
+    head, _, rest = line.partition(b" ")
+    verb = head.decode("latin-1").upper()
+    kind = REGISTRY.get(verb)
+    if kind is None:
+        raise Malformed(replies.NOT_IMPLEMENTED if verb in _NOT_IMPLEMENTED else replies.UNKNOWN_COMMAND)
+    try:
+        argument = rest.strip(b" \t").decode()
+    except UnicodeDecodeError:
+        raise Malformed(replies.BAD_ENCODING) from None
+    return kind.parse(argument)
