@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NoReturn
 
 from services.imap import registry
 from services.imap.registry import Command, Row
@@ -29,6 +29,7 @@ from services.mail.store import Store
 from services.mail.store.accounts import Account
 from services.plumbing import logs
 from services.plumbing.net.connection import Connection
+from services.plumbing.net.limits import is_loopback
 
 log = logs.get(__name__)
 
@@ -109,8 +110,7 @@ class Session:
     def takes_passwords(self) -> bool:
         """Whether a password may travel on this connection as it is now."""
         connection = self.connection
-        is_local = connection.peer[0] in ("127.0.0.1", "::1")
-        return connection.is_tls or is_local or self.door.settings.plain_logins
+        return connection.is_tls or is_loopback(connection.peer[0]) or self.door.settings.plain_logins
 
     def ok(self, text: str, code: str = "") -> Response:
         """The tagged OK."""
@@ -130,16 +130,23 @@ class Session:
             if not self.connection.has_tls:
                 words.remove("STARTTLS")
             if not self.takes_passwords:
-                words = [word for word in words if not word.startswith(("AUTH=", "SASL-IR"))] + ["LOGINDISABLED"]
+                words = [word for word in words if not word.startswith(("AUTH=", "SASL-IR"))] + [
+                    "LOGINDISABLED"
+                ]
         return "CAPABILITY " + " ".join(words)
 
-    def log_in(self, account: Account) -> None:
-        """Takes the session over into the account. Raises ProtocolError where it has too many."""
-        self.door.sessions[account.account_id] = self.door.sessions.get(account.account_id, 0) + 1
+    def log_in(self, account: Account) -> bool:
+        """Becomes this account's session; False where it has too many."""
+        sessions = self.door.sessions
+        opened = sessions.get(account.account_id, 0)
+        if opened >= self.door.settings.account_connections:
+            return False
+        sessions[account.account_id] = opened + 1
         self.state.account = account
         self._bad = 0
         self.framing.limits = self.framing.limits.logged_in(self.door.settings.message_octets)
         logs.bind(account=str(account.account_id))
+        return True
 
     def leave(self) -> None:
         """Forgets the account's session."""
@@ -149,6 +156,16 @@ class Session:
             sessions[account.account_id] -= 1
             if not sessions[account.account_id]:
                 del sessions[account.account_id]
+
+    async def news(self) -> Sequence[Response]:
+        """What happened in the selected mailbox, everything. Raises Ended where it was deleted."""
+        return await self._news(tells_expunges=True)
+
+    def break_off(self, reason: str) -> NoReturn:
+        """Ends the connection in the middle of an answer that cannot be finished. Raises Ended."""
+        log.warning("connection broken off", reason=reason)
+        self.connection.abort()
+        raise Ended
 
     async def line(self, limit: int, seconds: float | None = None) -> bytes:
         """One raw line of the client, for AUTHENTICATE and IDLE. Raises Ended, TimeoutError."""
@@ -237,7 +254,7 @@ class Session:
             case framing.Continue():
                 await self.writer.write(Continuation())
             case framing.Command(octets):
-                if octets or self._bad:
+                if octets:
                     await self._run(octets)
             case framing.MessageStart(octets):
                 self._message = event
@@ -291,16 +308,16 @@ class Session:
     async def _tell(self, row: Row, command: Command) -> None:
         tells_expunges = row.tells_expunges or self.name.startswith("UID ")
         async for response in command.run(self):
-            if isinstance(response, Status) and response.tag is self.tag and row.states & State.SELECTED:
-                await self._catch_up(tells_expunges)
+            if isinstance(response, Status) and response.tag == self.tag and row.states & State.SELECTED:
+                for news in await self._news(tells_expunges):
+                    await self.writer.write(news)
             await self.writer.write(response)
 
-    async def _catch_up(self, tells_expunges: bool) -> None:
+    async def _news(self, tells_expunges: bool) -> Sequence[Response]:
         if self.state.selected is None or self.state.is_ending:
-            return
+            return ()
         try:
-            for news in await self.updates.catch_up(self.state.selected, tells_expunges):
-                await self.writer.write(news)
+            return await self.updates.catch_up(self.state.selected, tells_expunges)
         except MailboxNotFound:
             raise Ended("The selected mailbox was deleted") from None
 
@@ -312,7 +329,12 @@ class Session:
         if code == "BAD":
             await self._refuse(self.tag, ProtocolError(error.text))
             return
-        if isinstance(error, MailboxNotFound) and row is not None and row.states is State.SELECTED and not row.has_target:
+        if (
+            isinstance(error, MailboxNotFound)
+            and row is not None
+            and row.states is State.SELECTED
+            and not row.has_target
+        ):
             raise Ended("The selected mailbox was deleted")
         await self.writer.write(Status("NO", error.text, code, self.tag))
 

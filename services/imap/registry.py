@@ -91,4 +91,6 @@ def read_verb(args: Arguments) -> tuple[Row, str]:
 
 def capabilities(states: State) -> list[str]:
     """What the rows announce in this state, in their order, once each."""
-    return list(dict.fromkeys(word for row in ROWS.values() if row.states & states for word in row.capabilities))
+    return list(
+        dict.fromkeys(word for row in ROWS.values() if row.states & states for word in row.capabilities)
+    )

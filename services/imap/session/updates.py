@@ -59,7 +59,9 @@ class Updates:
             told += [Untagged(f"{view.count} EXISTS"), Untagged(f"{view.recent_count} RECENT")]
         told += self.keywords(selected, delta.keywords)
         flags_to, own = view.flags_to, view.own
-        fresh = [place for place, modseq in enumerate(delta.modseqs) if modseq > flags_to and modseq not in own]
+        fresh = [
+            place for place, modseq in enumerate(delta.modseqs) if modseq > flags_to and modseq not in own
+        ]
         if fresh:
             uids = [delta.uids[place] for place in fresh]
             flags = [delta.flags[place] for place in fresh]
@@ -110,12 +112,21 @@ class Updates:
         return [FlagList(keywords, selected.is_writable)]
 
     def flags(
-        self, selected: Selected, uids: Sequence[int], flags: Sequence[int], keywords: Sequence[str], with_uids: bool
+        self,
+        selected: Selected,
+        uids: Sequence[int],
+        flags: Sequence[int],
+        keywords: Sequence[str],
+        with_uids: bool,
     ) -> Response:
         """FETCH with the flags of these messages, as far as the client knows them."""
         items = _UID_FLAGS if with_uids else _FLAGS
         page, numbers = self.known(selected, Page(uids, flags=flags))
-        return Rendered(b"".join(part for part in items.render(page, numbers, self.texts(keywords)) if isinstance(part, bytes)))
+        return Rendered(
+            b"".join(
+                part for part in items.render(page, numbers, self.texts(keywords)) if isinstance(part, bytes)
+            )
+        )
 
     def known(self, selected: Selected, page: Page) -> tuple[Page, Sequence[int]]:
         """A page with \\Recent in its flags, and the numbers of its rows; rows without a number are dropped."""

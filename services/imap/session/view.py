@@ -8,23 +8,42 @@ is told in the same breath. It costs what its runs of uids cost, not what the ma
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
+from typing import Final
 
 from services.mail.errors import ProtocolError
 from services.mail.imap.numbers import Numbers
 from services.mail.imap.responses import RECENT
 from services.mail.store.mailboxes import Opened
+from services.mail.store.messages import Page
 from services.mail.store.uids import Runs, count, each, from_masks, intersect, subtract, union
+
+PAGE: Final = 1000
 
 
 class View:
     """Sequence numbers 1…count over runs of uids."""
 
-    __slots__ = ("_before", "_firsts", "expunged_to", "flags_to", "keywords", "own", "recent", "runs", "uid_next_told")
+    __slots__ = (
+        "_before",
+        "_firsts",
+        "expunged_to",
+        "flags_to",
+        "keywords",
+        "own",
+        "recent",
+        "runs",
+        "uid_next_told",
+    )
 
     def __init__(
-        self, runs: Runs, uid_next: int, modseq: int, keywords: Sequence[str] = (), first_recent: int | None = None
+        self,
+        runs: Runs,
+        uid_next: int,
+        modseq: int,
+        keywords: Sequence[str] = (),
+        first_recent: int | None = None,
     ) -> None:
         self.uid_next_told = uid_next
         self.expunged_to = modseq
@@ -105,6 +124,12 @@ class View:
                 end, shift = self.runs[run][1], self._before[run] - self._firsts[run] + 1
             found.append(uid + shift)
         return found
+
+    def pages(self, uids: Runs) -> Iterator[Page]:
+        """These uids by the page, with nothing but themselves: what needs no store."""
+        for first, last in uids:
+            for start in range(first, last + 1, PAGE):
+                yield Page(range(start, min(start + PAGE, last + 1)))
 
     def each_number(self, runs: Runs) -> list[int]:
         """The sequence numbers of those of these uids that are there, ascending."""

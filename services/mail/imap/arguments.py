@@ -32,6 +32,7 @@ _QUOTED: Final = re.compile(rb'"((?:[^"\\\r\n\x00]++|\\["\\])*+)"')
 _LITERAL: Final = re.compile(rb"~?\{([0-9]{1,20})\+?\}\r\n")
 _MESSAGE: Final = re.compile(rb"\{([0-9]{1,20})\+?\}\Z")
 _NUMBER: Final = re.compile(rb"[0-9]++")
+_BASE64: Final = re.compile(rb"[A-Za-z0-9+/=]++")
 _SET: Final = re.compile(rb"[0-9*:,]++")
 _DATE_TIME: Final = re.compile(
     rb'"([ 0-9][0-9])-([A-Za-z]{3})-([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) ([+-])([0-9]{2})([0-9]{2})"'
@@ -112,6 +113,27 @@ class Arguments:
         self._separate(wanted)
         return self.match(_ATOM, wanted)[0].decode("ascii").upper()
 
+    def follows(self, word: bytes) -> bool:
+        """Whether this word (capitals) comes next as a whole. Moves nothing."""
+        start = self.place if self._is_first else self.place + 1
+        end = start + len(word)
+        return self.octets[start:end].upper() == word and self.octets[end : end + 1] in (b" ", b")", b"")
+
+    def atom_as_is(self, wanted: str) -> str:
+        """An atom as it was written: a keyword."""
+        self._separate(wanted)
+        return self.match(_ATOM, wanted)[0].decode("ascii")
+
+    def atom_set(self) -> bytes:
+        """The octets of a sequence set."""
+        self._separate("sequence set")
+        return self.match(_SET, "sequence set")[0]
+
+    def base64(self) -> bytes:
+        """An initial response, still encoded; `=` for an empty one. RFC 4959 §3."""
+        self._separate("initial response")
+        return self.match(_BASE64, "initial response")[0]
+
     def item(self, wanted: str = "item") -> str:
         """The name of a FETCH item in capitals, up to a `[` that may follow it."""
         self._separate(wanted)
@@ -142,8 +164,7 @@ class Arguments:
 
     def numbers(self) -> Numbers:
         """A sequence set."""
-        self._separate("sequence set")
-        return Numbers.parse(self.match(_SET, "sequence set")[0], self.are_uids)
+        return Numbers.parse(self.atom_set(), self.are_uids)
 
     def mailbox(self) -> str:
         """A mailbox name, decoded and not yet canonical. Raises InvalidName too."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 _LITERAL = re.compile(rb"~?\{(\d{1,20})(\+?)\}\Z")
 _APPEND = re.compile(rb"[^ ]{1,1000} APPEND ", re.IGNORECASE)
-_TAG = re.compile(rb'[\x21\x23\x24\x26\x27\x2c-\x5b\x5d-\x7a\x7c\x7e]{1,1000}(?= |\Z)')
+_TAG = re.compile(rb"[\x21\x23\x24\x26\x27\x2c-\x5b\x5d-\x7a\x7c\x7e]{1,1000}(?= |\Z)")
 _LONGEST_MARK = 24
 
 
@@ -32,7 +32,9 @@ class Limits:
     def logged_in(self, message: int) -> Limits:
         """The budgets of a client that has logged in; `message` is the largest letter in octets."""
         command = 1024 * 1024
-        return replace(self, line=command, command=command, message=message, discard=16 * command + 2 * message)
+        return replace(
+            self, line=command, command=command, message=message, discard=16 * command + 2 * message
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ LONGEST_QUOTED: Final = 1000
 LONGEST_TEXT: Final = 900
 
 _PLAIN: Final = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\\]\[]++')
-_QUOTABLE: Final = re.compile(rb'[\x01-\x09\x0b\x0c\x0e-\x21\x23-\x5b\x5d-\x7f]*+')
+_QUOTABLE: Final = re.compile(rb"[\x01-\x09\x0b\x0c\x0e-\x21\x23-\x5b\x5d-\x7f]*+")
 
 
 class Response(Protocol):

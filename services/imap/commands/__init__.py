@@ -1,0 +1,20 @@
+"""The command families. Importing this registers every command; the list is the table of contents."""
+
+from services.imap.commands import (
+    appending,
+    copying,
+    expunging,
+    fetching,
+    general,
+    idling,
+    listing,
+    login,
+    mailboxes,
+    searching,
+    selection,
+    storing,
+)
+
+FAMILIES = (
+    general, login, selection, listing, mailboxes, fetching, storing, searching, copying, appending, expunging, idling,
+)  # fmt: skip

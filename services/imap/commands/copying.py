@@ -1,0 +1,39 @@
+"""COPY: RFC 9051 §6.4.7."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from services.imap.registry import command
+from services.imap.session.state import State
+from services.mail.imap.arguments import Arguments
+from services.mail.imap.numbers import Numbers
+from services.mail.imap.responses import Response, copy_uid
+from services.mail.store.mailboxes import canonical_name
+
+if TYPE_CHECKING:
+    from services.imap.conversation import Session
+
+
+@command("COPY", State.SELECTED, uid_form=True, has_target=True)
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """COPY: RFC 9051 §6.4.7, RFC 4315 §3. All messages arrive, or none."""
+
+    messages: Numbers
+    target: str
+
+    @classmethod
+    def parse(cls, args: Arguments) -> Self:
+        return cls(args.numbers(), args.mailbox())
+
+    async def run(self, session: Session) -> AsyncIterator[Response]:
+        uids, target = session.view.uids(self.messages), canonical_name(self.target)
+        if not uids:
+            await session.store.mailboxes.status(session.account.account_id, target)
+            yield session.ok("COPY completed, nothing to copy")
+            return
+        copied = await session.store.messages.copy(session.selected.mailbox.key, uids, target)
+        yield session.ok("COPY completed", copy_uid(copied.uid_validity, copied.sources, copied.targets))

@@ -1,0 +1,41 @@
+"""EXPUNGE: RFC 9051 §6.4.3."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from services.imap.registry import command
+from services.imap.session.state import State
+from services.mail.imap.arguments import Arguments
+from services.mail.imap.numbers import Numbers
+from services.mail.imap.responses import Response
+
+if TYPE_CHECKING:
+    from services.imap.conversation import Session
+
+
+@command("EXPUNGE", State.SELECTED, uid_form=True, capabilities=("UIDPLUS",))
+@dataclass(frozen=True, slots=True)
+class Expunge:
+    """EXPUNGE: RFC 9051 §6.4.3; UID EXPUNGE: §6.4.9. Only messages that the client knows of go.
+
+    What went is told with all other news, in front of the tagged answer.
+    """
+
+    messages: Numbers | None
+
+    @classmethod
+    def parse(cls, args: Arguments) -> Self:
+        return cls(args.numbers() if args.are_uids else None)
+
+    async def run(self, session: Session) -> AsyncIterator[Response]:
+        selected = session.selected
+        if not selected.is_writable:
+            yield session.no("The mailbox is open for reading only", "READ-ONLY")
+            return
+        uids = selected.view.runs if self.messages is None else selected.view.uids(self.messages)
+        if uids:
+            await session.store.messages.expunge(selected.mailbox.key, uids)
+        yield session.ok("EXPUNGE completed")

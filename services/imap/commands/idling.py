@@ -1,0 +1,67 @@
+"""IDLE: RFC 2177, RFC 9051 §6.3.13."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from services.imap.registry import command
+from services.imap.session.state import State
+from services.mail.errors import ProtocolError
+from services.mail.imap.arguments import Arguments
+from services.mail.imap.responses import Continuation, Response, Status
+
+if TYPE_CHECKING:
+    from services.imap.conversation import Session
+
+STILL_HERE_SECONDS = 120.0
+LONGEST_LINE = 100
+
+
+@command("IDLE", State.LOGGED_IN, capabilities=("IDLE",))
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """IDLE: RFC 9051 §6.3.13. Ends with the client's next line, which should be DONE."""
+
+    @classmethod
+    def parse(cls, args: Arguments) -> Self:
+        return cls()
+
+    async def run(self, session: Session) -> AsyncIterator[Response]:
+        yield Continuation("idling")
+        async with session.door.signals.subscribe(session.account.account_id) as changed:
+            reading: asyncio.Task[bytes] | None = None
+            try:
+                while (line := session.framing.next_line(LONGEST_LINE)) is None:
+                    for news in await session.news():
+                        yield news
+                    await session.writer.flush()
+                    reading = reading or asyncio.ensure_future(session.connection.read())
+                    if not await _either(reading, changed):
+                        yield Status("OK", "Still here")
+                    changed.clear()
+                    if reading.done():
+                        session.received(reading.result())
+                        reading = None
+            except ValueError:
+                raise ProtocolError("IDLE ends with DONE") from None
+            finally:
+                if reading is not None:
+                    reading.cancel()
+        if line.upper() != b"DONE":
+            raise ProtocolError("IDLE ends with DONE")
+        yield session.ok("IDLE completed")
+
+
+async def _either(reading: asyncio.Task[bytes], changed: asyncio.Event) -> bool:
+    """Waits for octets or for a change; False where neither came for a while."""
+    waiting = asyncio.ensure_future(changed.wait())
+    try:
+        done, _ = await asyncio.wait(
+            (reading, waiting), timeout=STILL_HERE_SECONDS, return_when=asyncio.FIRST_COMPLETED
+        )
+        return bool(done)
+    finally:
+        waiting.cancel()

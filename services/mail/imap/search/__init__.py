@@ -1,0 +1,1 @@
+"""SEARCH: its keys, and what each asks of a message."""
