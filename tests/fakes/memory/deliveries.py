@@ -1,0 +1,87 @@
+"""Deliveries in memory: what fits is decided before anything is written."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from services.mail.errors import MailboxNotFound, MailError, MessageTooLarge, OverQuota
+from services.mail.store.changes import ChangeKind
+from services.mail.store.deliveries import Addressee, Delivered, Letter, Mode, Placed
+from services.mail.store.uids import Runs, runs_of
+from tests.fakes.memory.state import Content, State
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryDeliveries:
+    """The port's Deliveries."""
+
+    state: State
+
+    async def deliver(self, letter: Letter) -> Delivered:
+        """Stores a letter, whole or by recipient."""
+        content = await self.state.take(letter.body, letter.size)
+        longest = max((len(addressee.head) for addressee in letter.addressees), default=0)
+        if longest + len(content.octets) > self.state.max_message_octets:
+            raise MessageTooLarge
+        repeated = self._answer(letter)
+        if repeated is not None:
+            return Delivered(repeated, is_repeated=True)
+        refusals = self._refusals(letter.addressees, content)
+        if letter.mode is Mode.ALL and any(refusals):
+            raise next(refusal for refusal in refusals if refusal)
+        outcomes = self._place(letter.addressees, refusals, content)
+        for addressee, outcome in zip(letter.addressees, outcomes, strict=True):
+            if isinstance(outcome, Placed):
+                ledger = self.state.ledger(addressee.mailbox.account_id)
+                ledger.answers[letter.request_id] = outcomes
+        return Delivered(outcomes, is_repeated=False)
+
+    def _answer(self, letter: Letter) -> Sequence[Placed | MailError] | None:
+        return self._known(letter.request_id, {to.mailbox.account_id for to in letter.addressees})
+
+    def _known(self, request_id: UUID, account_ids: set[int]) -> Sequence[Placed | MailError] | None:
+        for account_id in account_ids & self.state.ledgers.keys():
+            answer = self.state.ledgers[account_id].answers.get(request_id)
+            if isinstance(answer, tuple):
+                return answer
+        return None
+
+    def _refusals(self, addressees: Sequence[Addressee], content: Content) -> list[MailError | None]:
+        octets: defaultdict[int, int] = defaultdict(int)
+        messages: defaultdict[int, int] = defaultdict(int)
+        refusals: list[MailError | None] = []
+        for to in addressees:
+            account_id = to.mailbox.account_id
+            try:
+                self.state.folder(to.mailbox)
+                ledger, size = self.state.ledger(account_id), len(to.head) + len(content.octets)
+                ledger.check_room(octets[account_id] + size, messages[account_id] + 1)
+            except (MailboxNotFound, OverQuota) as refusal:
+                refusals.append(refusal)
+                continue
+            octets[account_id] += size
+            messages[account_id] += 1
+            refusals.append(None)
+        return refusals
+
+    def _place(
+        self, addressees: Sequence[Addressee], refusals: Sequence[MailError | None], content: Content
+    ) -> tuple[Placed | MailError, ...]:
+        outcomes: list[Placed | MailError] = []
+        placed: defaultdict[int, defaultdict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
+        for to, refusal in zip(addressees, refusals, strict=True):
+            if refusal is not None:
+                outcomes.append(refusal)
+                continue
+            ledger, folder = self.state.ledger(to.mailbox.account_id), self.state.folder(to.mailbox)
+            bits = ledger.bits(to.flags)
+            uid = folder.place(content, to.head, bits, ledger.modseq + 1, self.state.now())
+            placed[to.mailbox.account_id][to.mailbox.mailbox_id].append(uid)
+            outcomes.append(Placed(folder.mailbox.uid_validity, uid))
+        for account_id, folders in placed.items():
+            rows: list[tuple[int, ChangeKind, Runs]] = [
+                (mailbox_id, ChangeKind.ADDED, runs_of(uids)) for mailbox_id, uids in folders.items()
+            ]
+            self.state.ledger(account_id).write(*rows)
+        return tuple(outcomes)

@@ -1,0 +1,174 @@
+"""Mailboxes in memory: names, counters and what happened since."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+from services.mail.errors import (
+    BehindFloor,
+    HasChildren,
+    InvalidArgument,
+    InvalidName,
+    MailboxExists,
+)
+from services.mail.store.changes import ChangeKind
+from services.mail.store.mailboxes import (
+    INBOX,
+    SEPARATOR,
+    Delta,
+    Listing,
+    Mailbox,
+    MailboxKey,
+    MailboxStatus,
+    Opened,
+    canonical_name,
+)
+from services.mail.store.uids import intersect, masks, normalise, runs_of
+from tests.fakes.memory.state import Folder, Ledger, State
+
+SPECIAL_USES = frozenset({"", "\\All", "\\Archive", "\\Drafts", "\\Flagged", "\\Junk", "\\Sent", "\\Trash"})
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryMailboxes:
+    """The port's Mailboxes."""
+
+    state: State
+
+    async def list(self, account_id: int) -> Listing:
+        """Every mailbox and subscription, by name."""
+        ledger = self.state.ledger(account_id)
+        mailboxes = sorted((folder.mailbox for folder in ledger.folders.values()), key=lambda box: box.name)
+        return Listing(mailboxes, sorted(ledger.subscribed))
+
+    async def create(
+        self, account_id: int, name: str, special_use: str = "", request_id: UUID | None = None
+    ) -> Mailbox:
+        """Makes a mailbox and its missing superiors, under one modseq."""
+        ledger, name = self.state.ledger(account_id), canonical_name(name)
+        if special_use not in SPECIAL_USES:
+            raise InvalidArgument("no such special use")
+        if request_id is not None and isinstance(made := ledger.answers.get(request_id), Mailbox):
+            return made
+        if name in _names(ledger):
+            raise MailboxExists
+        missing = [superior for superior in _superiors(name) if superior not in _names(ledger)]
+        made_now = [ledger.add_folder(superior, "", self.state.now()) for superior in missing]
+        made_now.append(ledger.add_folder(name, special_use, self.state.now()))
+        _log(ledger, made_now, ChangeKind.MAILBOX_CREATED)
+        mailbox = made_now[-1].mailbox
+        if request_id is not None:
+            ledger.answers[request_id] = mailbox
+        return mailbox
+
+    async def delete(self, account_id: int, name: str) -> None:
+        """Removes a mailbox without inferiors, and its messages."""
+        ledger, name = self.state.ledger(account_id), canonical_name(name)
+        if name == INBOX:
+            raise InvalidName("INBOX stays")
+        folder = ledger.folder(name)
+        if any(other.startswith(name + SEPARATOR) for other in _names(ledger)):
+            raise HasChildren
+        del ledger.folders[folder.mailbox.key.mailbox_id]
+        _log(ledger, [folder], ChangeKind.MAILBOX_DELETED)
+
+    async def rename(self, account_id: int, name: str, new_name: str) -> None:
+        """Renames a mailbox and its inferiors, and makes the superiors that the new name needs."""
+        ledger, name, new_name = self.state.ledger(account_id), canonical_name(name), canonical_name(new_name)
+        if name == INBOX:
+            raise InvalidName("INBOX keeps its name")
+        ledger.folder(name)
+        if new_name in _names(ledger):
+            raise MailboxExists
+        if new_name.startswith(name + SEPARATOR):
+            raise InvalidName("a mailbox does not go below itself")
+        moved = [
+            folder
+            for folder in ledger.folders.values()
+            if folder.mailbox.name == name or folder.mailbox.name.startswith(name + SEPARATOR)
+        ]
+        targets = [canonical_name(new_name + folder.mailbox.name[len(name) :]) for folder in moved]
+        if not _names(ledger).isdisjoint(targets):
+            raise MailboxExists
+        missing = [superior for superior in _superiors(new_name) if superior not in _names(ledger)]
+        made = [ledger.add_folder(superior, "", self.state.now()) for superior in missing]
+        for folder, target in zip(moved, targets, strict=True):
+            folder.mailbox = replace(folder.mailbox, name=target)
+        ledger.write(
+            *((folder.mailbox.key.mailbox_id, ChangeKind.MAILBOX_CREATED, ()) for folder in made),
+            *((folder.mailbox.key.mailbox_id, ChangeKind.MAILBOX_RENAMED, ()) for folder in moved),
+        )
+
+    async def subscribe(self, account_id: int, name: str, is_subscribed: bool) -> None:
+        """Sets whether a name is subscribed."""
+        ledger, name = self.state.ledger(account_id), canonical_name(name)
+        if is_subscribed:
+            ledger.subscribed.add(name)
+        else:
+            ledger.subscribed.discard(name)
+
+    async def status(self, account_id: int, name: str) -> tuple[Mailbox, MailboxStatus]:
+        """A mailbox's counters by name."""
+        folder = self.state.ledger(account_id).folder(name)
+        return folder.mailbox, folder.status()
+
+    async def open(self, account_id: int, name: str, claims_recent: bool) -> Opened:
+        """What a view is built of."""
+        ledger = self.state.ledger(account_id)
+        folder = ledger.folder(name)
+        first_recent, status = folder.first_recent, folder.status()
+        if claims_recent:
+            folder.first_recent = folder.uid_next
+        blocks, bits = masks(runs_of(folder.live))
+        return Opened(folder.mailbox, status, blocks, bits, tuple(ledger.keywords), first_recent)
+
+    async def claim_recent(self, mailbox: MailboxKey, uid_next: int) -> int:
+        """Claims what is \\Recent below `uid_next`."""
+        folder = self.state.folder(mailbox)
+        first = min(folder.first_recent, uid_next)
+        folder.first_recent = max(folder.first_recent, min(uid_next, folder.uid_next))
+        return first
+
+    async def highest_modseq(self, mailbox: MailboxKey) -> int:
+        """The modseq of the mailbox's last change."""
+        return self.state.folder(mailbox).highest_modseq
+
+    async def sync(self, mailbox: MailboxKey, since: int, uid_next: int) -> Delta:
+        """What happened after `since`, told from the log and the live messages."""
+        folder = self.state.folder(mailbox)
+        ledger = self.state.ledger(mailbox.account_id)
+        if since < ledger.log_floor:
+            raise BehindFloor
+        went = normalise(
+            run
+            for change in ledger.changes
+            if change.modseq > since
+            and change.mailbox_id == mailbox.mailbox_id
+            and change.kind is ChangeKind.EXPUNGED
+            for run in change.uids
+        )
+        known = [message for uid, message in folder.live.items() if uid < uid_next]
+        changed = [message for message in known if message.modseq > since]
+        return Delta(
+            status=folder.status(),
+            added=runs_of(uid for uid in folder.live if uid >= uid_next),
+            expunged=intersect(went, ((1, uid_next - 1),)) if uid_next > 1 else (),
+            uids=[message.uid for message in changed],
+            flags=[message.flags for message in changed],
+            modseqs=[message.modseq for message in changed],
+            keywords=tuple(ledger.keywords),
+        )
+
+
+def _names(ledger: Ledger) -> set[str]:
+    return {folder.mailbox.name for folder in ledger.folders.values()}
+
+
+def _superiors(name: str) -> Iterator[str]:
+    parts = name.split(SEPARATOR)
+    for depth in range(1, len(parts)):
+        yield SEPARATOR.join(parts[:depth])
+
+
+def _log(ledger: Ledger, folders: list[Folder], kind: ChangeKind) -> None:
+    ledger.write(*((folder.mailbox.key.mailbox_id, kind, ()) for folder in folders))
