@@ -115,6 +115,10 @@ class InvalidMessage(MailError):
     """The octets cannot be taken as a message: shorter than announced, or framed wrongly."""
 
 
+class MailLoop(MailError):
+    """The message has passed through too many hosts already. RFC 5321 §6.3."""
+
+
 class OverQuota(MailError):
     """The account's quota does not hold it."""
 
@@ -182,6 +186,7 @@ TABLE: Final[dict[type[MailError], Wording]] = {
     MessageGone: Wording(("NOT_FOUND",), "EXPUNGEISSUED", None, "", "The message is gone"),
     MessageTooLarge: Wording(("INVALID_ARGUMENT",), "TOOBIG", (552, "5.3.4"), None, "The message is too large"),
     InvalidMessage: Wording(("INVALID_ARGUMENT",), "", (550, "5.6.0"), None, "Not acceptable as a message"),
+    MailLoop: Wording(("INVALID_ARGUMENT",), None, (554, "5.4.6"), None, "Too many hops, a mail loop"),
     OverQuota: Wording(("RESOURCE_EXHAUSTED",), "OVERQUOTA", (452, "4.2.2"), None, "Over quota"),
     LimitExceeded: Wording(("RESOURCE_EXHAUSTED",), "LIMIT", (452, "4.5.3"), "SYS/TEMP", "Over a limit"),
     BehindFloor: Wording(("OUT_OF_RANGE",), None, None, None, "The change log starts later; start over"),

@@ -1,0 +1,1 @@
+"""The SMTP door: letters come in here. RFC 5321."""
