@@ -1,7 +1,7 @@
 # `make` prints this file's targets. What a target needs is made first, and only once.
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help run test check format protos pins clean
+.PHONY: help run test check format bench protos pins clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -33,6 +33,9 @@ check: $(READY) $(GENERATED) ## Checks form, types, the floors and the protos; c
 format: $(READY) ## Puts imports and layout in order.
 	@$(BIN)/ruff check --quiet --fix-only .
 	@$(BIN)/ruff format --quiet .
+
+bench: $(READY) $(GENERATED) ## Measures deliveries, listings and bodies beside Dovecot, in turns. B="--help" lists its options.
+	@$(BIN)/python -m bench $(B)
 
 protos: $(READY) $(GENERATED) ## Generates build/gen from protos/ (run, test and check do so by themselves).
 

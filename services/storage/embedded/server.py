@@ -8,6 +8,7 @@ import signal
 import socket
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
@@ -98,6 +99,10 @@ class EmbeddedPostgres:
                 )
             except psycopg.OperationalError as error:
                 if "password" in str(error):
+                    # Perhaps somebody else's server answers on this port; then ours ends by itself.
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(self._process.wait(), 2)
+                        return False
                     await self.stop()
                     raise CannotStart(
                         f"PostgreSQL refuses the password in {self.cluster.password_file}: put back the one that "

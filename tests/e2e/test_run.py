@@ -1,0 +1,168 @@
+"""Starting and stopping: what `make run` promises."""
+
+import os
+import re
+import signal
+import socket
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.system import PORTS, RESTANTE, System, await_that, running
+from tests.tools import need
+
+
+def start(home: Path, **settings: str) -> "subprocess.CompletedProcess[str]":
+    """A start that is expected to fail."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RESTANTE_")}
+    environment |= {f"RESTANTE_{name}": "0" for name in PORTS}
+    environment |= {f"RESTANTE_{name}": value for name, value in settings.items()}
+    environment["RESTANTE_HOME"] = str(home)
+    return subprocess.run(
+        [RESTANTE, "up"], env=environment, capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+def is_gone(pid: int) -> bool:
+    """Whether a process has ended, though nobody may have asked for its exit code."""
+    try:
+        return "\nState:\tZ" in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return True
+
+
+def test_every_service_says_that_it_is_ready(system: System) -> None:
+    """A line per service, then the card."""
+    for service in ("postgres", "storage", "smtp", "imap", "pop3"):
+        assert any(line.startswith(f"  {service} ready") for line in system.lines), system.lines
+    assert any("Restante is ready" in line for line in system.lines)
+
+
+def test_the_commands_on_the_card_work_as_printed(system: System) -> None:
+    """They are pasted into a shell, one after the other."""
+    need("curl", "curl")
+    send = next(line for line in system.lines if line.startswith("printf"))
+    read = next(line for line in system.lines if line.startswith("curl"))
+    for command in (send, read):
+        done = subprocess.run(
+            ["/bin/sh", "-c", command], capture_output=True, text=True, check=False, timeout=60
+        )
+        assert done.returncode == 0, (command, done.stderr)
+    assert "Subject: Hello" in done.stdout
+    assert "It works." in done.stdout
+
+
+def test_what_is_secret_is_readable_by_its_owner_alone(system: System) -> None:
+    """Folder, key, token, passwords."""
+    assert stat.S_IMODE(system.home.stat().st_mode) == 0o700
+    for name in (
+        "tls/key.pem",
+        "keys/token",
+        "keys/postgres",
+        "keys/database-url",
+        "first-account",
+        "running.json",
+    ):
+        assert stat.S_IMODE((system.home / name).stat().st_mode) == 0o600, name
+
+
+def test_the_doors_do_not_know_the_database(system: System) -> None:
+    """Storage alone has its credentials."""
+    for service in ("smtp", "imap", "pop3"):
+        assert b"RESTANTE_DATABASE_URL" not in Path(f"/proc/{system.pid(service)}/environ").read_bytes()
+    assert b"RESTANTE_DATABASE_URL" in Path(f"/proc/{system.pid('storage')}/environ").read_bytes()
+
+
+def test_a_second_start_in_the_same_folder_is_refused_in_one_line(system: System) -> None:
+    """Two supervisors would fight for the data."""
+    refused = start(system.home)
+    assert refused.returncode == 1
+    assert refused.stderr.count("\n") == 1
+    assert "already running" in refused.stderr
+
+
+def test_a_port_in_use_is_named_with_its_setting(tmp_path: Path) -> None:
+    """Noticed before anything is started."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        refused = start(tmp_path / "home", IMAP_TLS_PORT=port)
+    assert refused.returncode == 1
+    assert refused.stderr.count("\n") == 1
+    assert f"port {port}" in refused.stderr
+    assert "RESTANTE_IMAP_TLS_PORT" in refused.stderr
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    """A file stands where the folder should be, which stops root as well."""
+    (tmp_path / "home").write_text("")
+    refused = start(tmp_path / "home")
+    assert refused.returncode == 1
+    assert refused.stderr.count("\n") == 1
+    assert "set RESTANTE_HOME" in refused.stderr
+
+
+def test_a_misspelt_setting_is_named_with_its_right_spelling(tmp_path: Path) -> None:
+    """Whoever sets RESTANTE_UP_STORAGE means RESTANTE_UP_STORAGES."""
+    refused = start(tmp_path / "home", UP_STORAGE="2")
+    assert refused.returncode == 2
+    assert "RESTANTE_UP_STORAGES" in refused.stderr
+
+
+def test_accounts_take_any_password(system: System) -> None:
+    """One line end at the end is not part of it; everything else is, also what is no text."""
+    assert system.run("domain", "add", "passwords.test").returncode == 0
+    assert system.run("domain", "add", "passwords.test").returncode == 0
+    for number, password in enumerate(
+        (b"x", b" $pace'\"\\ ", b"two\nlines\n\n", "pässwörd\n".encode(), b"\xff\xfe")
+    ):
+        made = system.run("account", "add", f"a{number}@passwords.test", "--password-stdin", stdin=password)
+        assert made.returncode == 0, made.stderr
+    again = system.run("account", "add", "a0@passwords.test", "--password-stdin", stdin=b"x")
+    assert again.returncode == 1
+    assert again.stderr.startswith(b"restante: ")
+    assert again.stderr.count(b"\n") == 1
+
+
+@pytest.mark.timeout(240)
+def test_it_stops_cleanly_and_keeps_its_mail(tmp_path: Path) -> None:
+    """Ctrl-C ends every process; what was there is there at the next start, with the same login."""
+    home = tmp_path / "home"
+    with running(home) as first:
+        pids = [each["pid"] for each in first.record["services"].values()] + [first.postmaster_pid()]
+        first.add_account("kept@restante.test", "kept")
+        login = (first.account, first.password)
+        first.process.send_signal(signal.SIGINT)
+        assert first.process.wait(timeout=30) == 0
+    assert all(is_gone(pid) for pid in pids)
+    assert not (home / "running.json").exists()
+    with running(home) as second:
+        assert (second.account, second.password) == login
+        assert b"kept@restante.test" in second.run("account", "list").stdout
+
+
+@pytest.mark.timeout(240)
+def test_what_dies_is_started_again_where_it_was(tmp_path: Path) -> None:
+    """kill -9 of the supervisor ends everything; of anything else, the supervisor brings it back on its port."""
+    with running(tmp_path / "home", UP_STORAGES="2") as system:
+        assert len(system.grpc_target.split(",")) == 2
+        port = system.smtp_port
+        system.restart("smtp", signal.SIGKILL)
+        system.restart("storage-2", signal.SIGKILL)
+        assert system.smtp_port == port
+        pids = [each["pid"] for each in system.record["services"].values()] + [system.postmaster_pid()]
+        system.process.kill()
+        await_that(lambda: all(is_gone(pid) for pid in pids), "something outlives the supervisor")
+
+
+def test_commands_say_that_nothing_runs(tmp_path: Path) -> None:
+    """One line that says what to do."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    environment = {**os.environ, "RESTANTE_HOME": str(tmp_path), "RESTANTE_STORAGE": f"127.0.0.1:{port}"}
+    done = subprocess.run(
+        [RESTANTE, "domain", "list"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert re.fullmatch(rf"restante: nothing answers at 127\.0\.0\.1:{port}: .*make run\n", done.stderr)
