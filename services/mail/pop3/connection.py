@@ -1,0 +1,91 @@
+"""One POP3 session as a state machine: octets in, commands out. RFC 1939 §3.
+
+Rule: a bad line never takes the next one with it, and lines are bounded whatever the peer sends. The door
+answers each command before it asks for the next, so replies come in the order of commands (PIPELINING, RFC
+2449 §6.6).
+"""
+
+from typing import Final
+
+from services.mail.errors import ProtocolError
+from services.mail.pop3.commands import Command, State, parse
+
+# RFC 2449 §4 asks for at least 255 octets; passwords may be long.
+MAX_LINE: Final = 1024
+BAD_BEFORE_LOGIN: Final = 5
+BAD_AFTER_LOGIN: Final = 20
+
+
+class Connection:
+    """What one peer said so far. user: the login that USER named, b"" for none."""
+
+    __slots__ = ("_bad", "_buffer", "_is_overlong", "_position", "state", "user")
+
+    def __init__(self) -> None:
+        self.state = State.AUTHORIZATION
+        self.user = b""
+        self._buffer = b""
+        self._position = 0
+        self._is_overlong = False
+        self._bad = 0
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether the peer was wrong so often that the session ends."""
+        return self._bad >= (BAD_BEFORE_LOGIN if self.state is State.AUTHORIZATION else BAD_AFTER_LOGIN)
+
+    def receive(self, data: bytes) -> None:
+        """Takes octets as they came."""
+        self._buffer = self._buffer[self._position :] + data
+        self._position = 0
+
+    def next(self) -> Command | None:
+        """The next command, or None where its line has not come whole.
+
+        Raises ProtocolError for a line that is none; the next call goes on behind it.
+        """
+        end = self._buffer.find(b"\n", self._position)
+        if end < 0:
+            if len(self._buffer) - self._position > MAX_LINE:
+                self._is_overlong = True
+                self._buffer, self._position = b"", 0
+            return None
+        line = self._buffer[self._position : end]
+        self._position = end + 1
+        try:
+            if self._is_overlong or len(line) >= MAX_LINE:
+                raise ProtocolError("line too long")
+            return parse(line.removesuffix(b"\r"), self.state)
+        except ProtocolError:
+            self.count_bad()
+            raise
+        finally:
+            self._is_overlong = False
+
+    def upcoming(self, most: int) -> list[int]:
+        """The message numbers of the RETR commands that wait next in line, at most so many, without taking them."""
+        numbers: list[int] = []
+        position = self._position
+        while len(numbers) < most and self._buffer[position : position + 5].upper() == b"RETR ":
+            end = self._buffer.find(b"\n", position)
+            word = self._buffer[position + 5 : end].strip() if 0 <= end < position + 40 else b""
+            if not word.isdigit():
+                break
+            numbers.append(int(word))
+            position = end + 1
+        return numbers
+
+    def count_bad(self) -> None:
+        """Counts a command that was wrong: a failed login, or what next() refused."""
+        self._bad += 1
+
+    def log_in(self) -> None:
+        """Goes over to the TRANSACTION state."""
+        self.state = State.TRANSACTION
+        self.user = b""
+        self._bad = 0
+
+    def reset(self) -> None:
+        """Forgets all that was said in plain text, octets not yet taken included. RFC 2595 §4."""
+        self.user = b""
+        self._buffer, self._position, self._is_overlong = b"", 0, False

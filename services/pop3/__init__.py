@@ -1,0 +1,1 @@
+"""The POP3 door: maildrops for clients that fetch and leave. RFC 1939."""
