@@ -38,6 +38,7 @@ bench: $(READY) $(GENERATED) ## Measures deliveries, listings and bodies beside 
 	@$(BIN)/python -m bench $(B)
 
 protos: $(READY) $(GENERATED) ## Generates build/gen from protos/ (run, test and check do so by themselves).
+	@:
 
 pins: ## Writes requirements.txt anew from pyproject.toml: the newest versions, with the hashes of all platforms. Needs uv.
 	@uv pip compile pyproject.toml --quiet --upgrade --group dev --universal --python-version 3.11 \
@@ -69,5 +70,5 @@ $(GENERATED): $(PROTOS) | $(READY)
 	@rm -rf build/gen && mkdir -p build/gen
 	@$(BIN)/python -m grpc_tools.protoc -I protos --python_out=build/gen --grpc_python_out=build/gen \
 	  --plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc \
-	  --mypy_out=build/gen --mypy_grpc_out=build/gen $(PROTOS)
+	  --mypy_out=quiet:build/gen --mypy_grpc_out=quiet:build/gen $(PROTOS)
 	@touch $@
