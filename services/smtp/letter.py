@@ -61,7 +61,7 @@ class IncomingLetter:
                 await self._upload.put(held)
 
     async def deliver(self) -> Delivered:
-        """Stores the letter for all its recipients; it is durable when this returns. Raises what the store's `deliver` does."""
+        """Stores the letter for all its recipients; it is durable when this returns. Raises MailError."""
         if self._upload is not None:
             return await self._upload.finish()
         body = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
@@ -94,7 +94,7 @@ class IncomingLetter:
 
 
 def hops(beginning: bytes) -> int:
-    """How many Received lines a header has. RFC 5321 §6.3. They stand on top, so the beginning of a message is enough."""
+    """How many Received lines a header has. RFC 5321 §6.3. They stand on top: the beginning is enough."""
     end = beginning.find(b"\r\n\r\n")
     header = (beginning if end < 0 else beginning[:end]).lower()
     return header.count(b"\r\nreceived:") + header.startswith(b"received:")

@@ -1,0 +1,153 @@
+"""Dialogues with the SMTP door, each without sockets and over a real one.
+
+A file is lines: `given ADDRESS`, `setting NAME VALUE`, `C:` a line of the client (those in a row are one write), `R:`
+octets with escapes and no line end, `S:` a line of the server with ... for anything, `closed`, and `kept ADDRESS COUNT
+TEXT…`, which asks what lies in INBOX. The rule: a dialogue names everything that it depends on.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from services.mail.store.mailboxes import INBOX, MailboxKey
+from services.plumbing.net.connection import Connection
+from services.smtp.door import Door
+from services.smtp.session import Session
+from services.smtp.settings import Settings
+from tests.fakes.memory import MemoryStore
+
+FOLDER = Path(__file__).parent / "smtp"
+DIALOGUES = sorted(FOLDER.glob("*.txt"))
+BOUND = 10.0
+
+
+class Wire:
+    """What a client holds: `say` sends, `lines` is what the server wrote."""
+
+    def __init__(self, lines: asyncio.StreamReader, say: Callable[[bytes], None]) -> None:
+        self.lines = lines
+        self.say = say
+
+
+class Pipe:
+    """A connection without a socket, as far as a session uses one."""
+
+    def __init__(self) -> None:
+        self.peer, self.local = ("192.0.2.1", 40000), ("192.0.2.2", 25)
+        self.has_tls = self.is_tls = False
+        self.incoming: asyncio.Queue[bytes] = asyncio.Queue()
+        self.outgoing = asyncio.StreamReader()
+
+    def buffered(self) -> int:
+        return self.incoming.qsize()
+
+    async def read(self, timeout: float | None = None) -> bytes:
+        async with asyncio.timeout(timeout):
+            return await self.incoming.get()
+
+    def write(self, data: bytes) -> None:
+        self.outgoing.feed_data(data)
+
+    async def drain(self) -> None:
+        """There is always room."""
+
+
+@asynccontextmanager
+async def without_sockets(store: MemoryStore, settings: Settings) -> AsyncIterator[Wire]:
+    pipe = Pipe()
+    session = Session(cast("Connection", pipe), store, settings)
+
+    async def run() -> None:
+        await session.run()
+        pipe.outgoing.feed_eof()
+
+    task = asyncio.create_task(run())
+    try:
+        yield Wire(pipe.outgoing, pipe.incoming.put_nowait)
+    finally:
+        pipe.incoming.put_nowait(b"")
+        await task
+
+
+@asynccontextmanager
+async def over_a_socket(store: MemoryStore, settings: Settings) -> AsyncIterator[Wire]:
+    door = Door(store, settings, None)
+    await door.start()
+    lines, writer = await asyncio.open_connection("127.0.0.1", door.port)
+    try:
+        yield Wire(lines, writer.write)
+    finally:
+        writer.close()
+        await writer.wait_closed()
+        await door.stop(grace=BOUND)
+
+
+@pytest.mark.parametrize("wire", [without_sockets, over_a_socket])
+@pytest.mark.parametrize("dialogue", DIALOGUES, ids=lambda path: path.stem)
+async def test_dialogue(
+    dialogue: Path, wire: Callable[[MemoryStore, Settings], AbstractAsyncContextManager[Wire]]
+) -> None:
+    """RFC 5321; each file cites its own section."""
+    await check(dialogue.read_text(), wire)  # noqa: ASYNC240 — nothing else runs in this loop
+
+
+async def check(
+    dialogue: str, wire: Callable[[MemoryStore, Settings], AbstractAsyncContextManager[Wire]]
+) -> None:
+    lines = [line for line in dialogue.splitlines() if line and not line.startswith("#")]
+    store = MemoryStore()
+    values: dict[str, Any] = {"port": 0, "hostname": "mx.example.com", "error_seconds": 0}
+    await store.accounts.add_domain("example.com")
+    for line in lines:
+        word, _, rest = line.partition(" ")
+        if word == "given":
+            await store.accounts.add_account(rest, b"secret")
+        elif word == "setting":
+            name, _, value = rest.partition(" ")
+            values[name] = value
+    async with asyncio.timeout(BOUND), wire(store, Settings(**values)) as client:
+        await play([line for line in lines if not line.startswith(("given ", "setting "))], client, store)
+
+
+async def play(lines: list[str], client: Wire, store: MemoryStore) -> None:
+    said = b""
+    for line in lines:
+        word, _, rest = line.partition(" ")
+        if word == "C:":
+            said += rest.encode() + b"\r\n"
+            continue
+        if word == "R:":
+            said += rest.encode("latin-1").decode("unicode_escape").encode("latin-1")
+            continue
+        if said:
+            client.say(said)
+            said = b""
+        if word == "S:":
+            answer = (await client.lines.readline()).decode().removesuffix("\r\n")
+            assert re.fullmatch(re.escape(rest).replace(r"\.\.\.", ".*"), answer), (
+                f"{answer!r} is not {rest!r}"
+            )
+        elif word == "closed":
+            assert await client.lines.read() == b""
+        else:
+            assert word == "kept", line
+            address, count, *text = rest.split(" ", 2)
+            bodies = await kept(store, address)
+            assert len(bodies) == int(count)
+            assert all(each.encode().decode("unicode_escape").encode() in bodies[-1] for each in text)
+
+
+async def kept(store: MemoryStore, address: str) -> list[bytes]:
+    """The messages in an account's INBOX, octet for octet."""
+    recipient = await store.accounts.resolve(address)
+    key = MailboxKey(recipient.account_id, recipient.mailbox_id)
+    _, status = await store.mailboxes.status(recipient.account_id, INBOX)
+    return [
+        b"".join([part async for part in store.messages.read(key, uid, 0, 2**31)])
+        for uid in range(1, status.uid_next)
+    ]
