@@ -1,0 +1,180 @@
+"""What the scanner keeps of a part while the message goes by, and how the parts are written down at the end.
+
+The rule: a node holds a few numbers and what its own header rendered to, both bounded; never octets of a body, and
+nothing here recurses.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from services.mail.message import known_fields, unfold
+from services.mail.mime import content
+from services.mail.mime.boundaries import BOUNDARY_LIMIT
+from services.mail.mime.envelope import NAMES, render_envelope
+from services.mail.mime.parts import pack
+from services.mail.mime.rendering import NIL, nstring, string
+
+_CONTENT: Final = frozenset(
+    b"content-" + name
+    for name in (
+        b"type",
+        b"transfer-encoding",
+        b"disposition",
+        b"id",
+        b"description",
+        b"md5",
+        b"language",
+        b"location",
+    )
+)
+_ROOT_NAMES: Final = _CONTENT | NAMES
+_NO_PART: Final = b'("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 0 0 NIL NIL NIL NIL)'
+_OPAQUE: Final = b'("application" "octet-stream" NIL '
+
+
+class Node:
+    """A part as far as it is known. lines: while it is open, the line ends of the message before its body."""
+
+    __slots__ = (
+        "body_start",
+        "boundary",
+        "children",
+        "encoding",
+        "end",
+        "envelope",
+        "front",
+        "header_start",
+        "is_digest",
+        "is_message",
+        "is_text",
+        "lines",
+        "media",
+        "rear",
+    )
+
+    def __init__(self, header_start: int) -> None:
+        self.header_start = self.body_start = self.end = header_start
+        self.lines = self.children = 0
+        self.media = b"text/plain"
+        self.encoding = b"7bit"
+        self.front = self.rear = self.envelope = b""
+        self.boundary: bytes | None = None
+        self.is_message = self.is_text = self.is_digest = False
+
+    def read(self, header: bytes, *, is_whole: bool, is_in_digest: bool, is_deepest: bool) -> None:
+        """Takes from the header what the structure needs. is_whole: a message's header, with an envelope."""
+        found = known_fields(header, _ROOT_NAMES if is_whole else _CONTENT)
+        if is_whole:
+            self.envelope = render_envelope(found)
+        fields: dict[bytes, bytes] = {}
+        for name, value in found:
+            fields.setdefault(name, value)
+        kind = content.MESSAGE if is_in_digest else content.TEXT_PLAIN
+        if b"content-type" in fields:
+            kind = content.content_type(unfold(fields[b"content-type"]))
+        media = kind.media
+        self.is_text = media.startswith(b"text/")
+        transfer = fields.get(b"content-transfer-encoding")
+        encoding = (content.token(unfold(transfer)) if transfer is not None else None) or b"7bit"
+        self.encoding = encoding.lower()
+        is_multipart = media.startswith(b"multipart/")
+        boundary = (kind.parameter(b"boundary") or b"").rstrip(b" \t") if is_multipart else b""
+        is_opaque = len(boundary) > BOUNDARY_LIMIT or (is_deepest and (is_multipart or media == b"message/rfc822"))
+        if is_opaque:
+            self.media = b"application/octet-stream"
+        else:
+            self.media = media
+            self.boundary = boundary or None
+            self.is_message = media == b"message/rfc822"
+            self.is_digest = media == b"multipart/digest"
+        given = _parameters(kind.parameters, is_text=self.is_text)
+        extensions = b"%b %b %b" % (
+            _disposition(fields.get(b"content-disposition")),
+            _languages(fields.get(b"content-language")),
+            _nstring(fields.get(b"content-location")),
+        )
+        if is_multipart and not is_opaque:
+            self.rear = b" %b %b %b)" % (string(kind.subtype), given, extensions)
+            return
+        front = _OPAQUE if is_opaque else b"(%b %b %b " % (string(kind.type), string(kind.subtype), given)
+        self.front = front + b"%b %b %b " % (
+            _nstring(fields.get(b"content-id")),
+            _nstring(fields.get(b"content-description")),
+            string(encoding),
+        )
+        self.rear = b" %b %b)" % (_nstring(fields.get(b"content-md5")), extensions)
+
+    def close(self, end: int, lines: int) -> None:
+        """The part ends here; `lines` line ends lie before."""
+        self.end = end
+        self.lines = lines - self.lines
+
+    @property
+    def weight(self) -> int:
+        """Octets that the part adds to the rendered structure, numbers and an empty multipart's filling included."""
+        return len(self.front) + len(self.rear) + len(self.envelope) + 128
+
+
+def render_structure(nodes: Sequence[Node]) -> bytes:
+    """BODYSTRUCTURE of the parts, given in the order in which they begin. RFC 9051 §7.5.2."""
+    out: list[bytes] = []
+    waiting: list[list[int]] = []  # [parts to come, number of the part around them]
+    for number, node in enumerate(nodes):
+        if node.is_message and node.children:
+            out.append(b"%b%d %b " % (node.front, node.end - node.body_start, nodes[number + 1].envelope))
+        elif not node.front:
+            out.append(b"(" if node.children else b"(" + _NO_PART + node.rear)
+        elif node.is_text:
+            out.append(b"%b%d %d%b" % (node.front, node.end - node.body_start, node.lines, node.rear))
+        else:
+            out.append(b"%b%d%b" % (node.front, node.end - node.body_start, node.rear))
+        if node.children:
+            waiting.append([node.children, number])
+            continue
+        while waiting:
+            waiting[-1][0] -= 1
+            if waiting[-1][0]:
+                break
+            around = nodes[waiting.pop()[1]]
+            out.append((b" %d" % around.lines if around.is_message else b"") + around.rear)
+    return b"".join(out)
+
+
+def encode_parts(nodes: Sequence[Node]) -> bytes:
+    """The part map of the parts, given in the order in which they begin; see PartMap."""
+    return b"".join(
+        pack(node.header_start, node.body_start, node.end, node.lines, node.children, node.media, node.encoding)
+        for node in nodes
+    )
+
+
+def _nstring(value: bytes | None) -> bytes:
+    return NIL if value is None else nstring(unfold(value)[: content.VALUE_LIMIT])
+
+
+def _parameters(given: content.Parameters, *, is_text: bool) -> bytes:
+    """The parameters; text has a charset even where none is named. RFC 2045 §5.2."""
+    pairs = [b"%b %b" % (string(name), string(value)) for name, value in _bounded(given)]
+    if is_text and not any(name.lower() == b"charset" for name, _ in given):
+        pairs.append(b'"charset" "us-ascii"')
+    return b"(%b)" % b" ".join(pairs) if pairs else NIL
+
+
+def _bounded(given: content.Parameters) -> content.Parameters:
+    """As many parameters as have 16 KB in all."""
+    left = 4 * content.VALUE_LIMIT
+    for number, (name, value) in enumerate(given):
+        left -= len(name) + len(value)
+        if left < 0:
+            return given[:number]
+    return given
+
+
+def _disposition(value: bytes | None) -> bytes:
+    found = None if value is None else content.disposition(unfold(value))
+    return NIL if found is None else b"(%b %b)" % (string(found[0]), _parameters(found[1], is_text=False))
+
+
+def _languages(value: bytes | None) -> bytes:
+    tags = [] if value is None else content.languages(unfold(value)[: content.VALUE_LIMIT])
+    return b"(%b)" % b" ".join(map(string, tags)) if tags else NIL
