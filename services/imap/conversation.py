@@ -167,6 +167,12 @@ class Session:
         self.connection.abort()
         raise Ended
 
+    async def start_tls(self, answer: Response) -> None:
+        """Says the answer in plain text, then forgets what was received and goes over to TLS (CVE-2011-0411)."""
+        await self.writer.flush()
+        self.framing.discard()
+        await self.connection.start_tls(answer.render())
+
     async def line(self, limit: int, seconds: float | None = None) -> bytes:
         """One raw line of the client, for AUTHENTICATE and IDLE. Raises Ended, TimeoutError."""
         try:

@@ -22,13 +22,24 @@ class Command(Protocol):
     """One command with its arguments."""
 
     @classmethod
-    def parse(cls, args: Arguments) -> Self:
+    def parse(cls, args: Arguments, /) -> Self:
         """Reads the arguments. Raises ProtocolError, MailError."""
         ...
 
     def run(self, session: Session) -> AsyncIterator[Response]:
         """Does it; the last answer is the tagged one. Raises MailError, ProtocolError."""
         ...
+
+
+class WithoutArguments:
+    """The parse of a command that takes none."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, _: Arguments, /) -> Self:
+        """Reads nothing; whatever there is, is too much."""
+        return cls()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from services.imap.registry import command
+from services.imap.registry import WithoutArguments, command
 from services.imap.session.state import State
 from services.mail.errors import ProtocolError
 from services.mail.imap.arguments import Arguments
@@ -20,12 +20,8 @@ MAX_ID_FIELDS = 30
 
 @command("CAPABILITY", State.ANY)
 @dataclass(frozen=True, slots=True)
-class Capability:
+class Capability(WithoutArguments):
     """CAPABILITY: RFC 9051 §6.1.1."""
-
-    @classmethod
-    def parse(cls, args: Arguments) -> Self:
-        return cls()
 
     async def run(self, session: Session) -> AsyncIterator[Response]:
         yield Untagged(session.capabilities())
@@ -34,12 +30,8 @@ class Capability:
 
 @command("NOOP", State.ANY)
 @dataclass(frozen=True, slots=True)
-class Noop:
+class Noop(WithoutArguments):
     """NOOP: RFC 9051 §6.1.2. What was acknowledged anywhere before it is shown."""
-
-    @classmethod
-    def parse(cls, args: Arguments) -> Self:
-        return cls()
 
     async def run(self, session: Session) -> AsyncIterator[Response]:
         yield session.ok("NOOP completed")
@@ -47,12 +39,8 @@ class Noop:
 
 @command("LOGOUT", State.ANY)
 @dataclass(frozen=True, slots=True)
-class Logout:
+class Logout(WithoutArguments):
     """LOGOUT: RFC 9051 §6.1.3. What has \\Deleted stays."""
-
-    @classmethod
-    def parse(cls, args: Arguments) -> Self:
-        return cls()
 
     async def run(self, session: Session) -> AsyncIterator[Response]:
         session.state.is_ending = True

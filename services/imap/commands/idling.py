@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
-from services.imap.registry import command
+from services.imap.registry import WithoutArguments, command
 from services.imap.session.state import State
 from services.mail.errors import ProtocolError
-from services.mail.imap.arguments import Arguments
 from services.mail.imap.responses import Continuation, Response, Status
 
 if TYPE_CHECKING:
@@ -22,12 +21,8 @@ LONGEST_LINE = 100
 
 @command("IDLE", State.LOGGED_IN, capabilities=("IDLE",))
 @dataclass(frozen=True, slots=True)
-class Idle:
+class Idle(WithoutArguments):
     """IDLE: RFC 9051 §6.3.13. Ends with the client's next line, which should be DONE."""
-
-    @classmethod
-    def parse(cls, args: Arguments) -> Self:
-        return cls()
 
     async def run(self, session: Session) -> AsyncIterator[Response]:
         yield Continuation("idling")

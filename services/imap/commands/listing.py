@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from services.imap.registry import command
+from services.imap.registry import WithoutArguments, command
 from services.imap.session.state import State
 from services.mail.errors import ProtocolError
 from services.mail.imap.arguments import Arguments
@@ -123,12 +123,8 @@ def _counter(word: str, uid_validity: int, status: MailboxStatus) -> int:
 
 @command("NAMESPACE", State.LOGGED_IN, capabilities=("NAMESPACE",))
 @dataclass(frozen=True, slots=True)
-class Namespace:
+class Namespace(WithoutArguments):
     """NAMESPACE: RFC 2342 §5. One personal namespace without a prefix."""
-
-    @classmethod
-    def parse(cls, args: Arguments) -> Self:
-        return cls()
 
     async def run(self, session: Session) -> AsyncIterator[Response]:
         yield Untagged(f'NAMESPACE (("" "{SEPARATOR}")) NIL NIL')

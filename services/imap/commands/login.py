@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from services.imap.registry import command
+from services.imap.registry import WithoutArguments, command
 from services.imap.session.state import State
 from services.mail.errors import BadCredentials, PrivacyRequired, ProtocolError
 from services.mail.imap.arguments import Arguments
@@ -24,21 +24,16 @@ LONGEST_ANSWER = 12_288
 
 @command("STARTTLS", State.NOT_AUTHENTICATED, capabilities=("STARTTLS",))
 @dataclass(frozen=True, slots=True)
-class StartTls:
+class StartTls(WithoutArguments):
     """STARTTLS: RFC 9051 §6.2.1. What came in plain text behind it is thrown away (CVE-2011-0411)."""
-
-    @classmethod
-    def parse(cls, args: Arguments) -> Self:
-        return cls()
 
     async def run(self, session: Session) -> AsyncIterator[Response]:
         if not session.connection.has_tls:
             raise ProtocolError("TLS is active already, or there is no certificate")
-        await session.writer.flush()
-        session.framing.discard()
-        await session.connection.start_tls(session.ok("Begin TLS now").render())
-        return
-        yield  # an async generator that answers by itself
+        await session.start_tls(session.ok("Begin TLS now"))
+        nothing: tuple[Response, ...] = ()  # its one answer was sent in plain text already
+        for response in nothing:
+            yield response
 
 
 @command("LOGIN", State.NOT_AUTHENTICATED)

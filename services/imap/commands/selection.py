@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from services.imap.registry import command
+from services.imap.registry import WithoutArguments, command
 from services.imap.session.state import Selected, State
 from services.imap.session.view import View
 from services.mail.errors import MailboxNotFound
@@ -70,31 +71,21 @@ async def _open(session: Session, name: str, is_writable: bool) -> AsyncIterator
 
 @command("CLOSE", State.SELECTED)
 @dataclass(frozen=True, slots=True)
-class Close:
+class Close(WithoutArguments):
     """CLOSE: RFC 9051 §6.4.1. What has \\Deleted goes, and nobody is told here."""
-
-    @classmethod
-    def parse(cls, args: Arguments) -> Self:
-        return cls()
 
     async def run(self, session: Session) -> AsyncIterator[Response]:
         selected, session.state.selected = session.selected, None
         if selected.is_writable:
-            try:
+            with suppress(MailboxNotFound):  # deleted elsewhere: there is nothing left to close
                 await session.store.messages.expunge(selected.mailbox.key, selected.view.runs)
-            except MailboxNotFound:  # deleted elsewhere: there is nothing left to close
-                pass
         yield session.ok("CLOSE completed")
 
 
 @command("UNSELECT", State.SELECTED, capabilities=("UNSELECT",))
 @dataclass(frozen=True, slots=True)
-class Unselect:
+class Unselect(WithoutArguments):
     """UNSELECT: RFC 9051 §6.4.2."""
-
-    @classmethod
-    def parse(cls, args: Arguments) -> Self:
-        return cls()
 
     async def run(self, session: Session) -> AsyncIterator[Response]:
         session.state.selected = None
@@ -103,12 +94,8 @@ class Unselect:
 
 @command("CHECK", State.SELECTED)
 @dataclass(frozen=True, slots=True)
-class Check:
+class Check(WithoutArguments):
     """CHECK: RFC 3501 §6.4.1. Everything acknowledged is durable already."""
-
-    @classmethod
-    def parse(cls, args: Arguments) -> Self:
-        return cls()
 
     async def run(self, session: Session) -> AsyncIterator[Response]:
         yield session.ok("CHECK completed")

@@ -84,7 +84,9 @@ class Updates:
         opened = await self._store.mailboxes.open(key.account_id, selected.mailbox.name, False)
         live = from_masks(opened.blocks, opened.masks)
         known = intersect(live, view.runs)
-        uids, flags, modseqs = [], [], []
+        uids: list[int] = []
+        flags: list[int] = []
+        modseqs: list[int] = []
         async for page in self._store.messages.fetch(key, known, Items.FLAGS):
             uids += page.uids
             flags += page.flags

@@ -1,8 +1,8 @@
 """A session's picture of its mailbox: which message has which number, as the client was told. RFC 9051 §2.3.1.2.
 
-Three marks say how far that reaches: live uids below `uid_next_told`, plus those expunged after `expunged_to`, and flags
-as of `flags_to` (modseqs). The rule: only `updates` changes a view, and changes it only together with what the client
-is told in the same breath. It costs what its runs of uids cost, not what the mailbox holds.
+Three marks say how far that reaches: live uids below `uid_next_told`, plus those expunged after `expunged_to`, and
+flags as of `flags_to` (modseqs). The rule: only `updates` changes a view, and changes it only together with what the
+client is told in the same breath. It costs what its runs of uids cost, not what the mailbox holds.
 """
 
 from __future__ import annotations
@@ -91,12 +91,12 @@ class View:
         """The uids at these sequence numbers, which all exist."""
         found: list[tuple[int, int]] = []
         for first, last in numbers:
-            run = bisect_right(self._before, first - 1) - 1
-            while first <= last:
+            place, run = first, bisect_right(self._before, first - 1) - 1
+            while place <= last:
                 base = self._firsts[run] - self._before[run] - 1
                 end = min(last, self._before[run + 1])
-                found.append((base + first, base + end))
-                first, run = end + 1, run + 1
+                found.append((base + place, base + end))
+                place, run = end + 1, run + 1
         return tuple(found)
 
     def number(self, uid: int) -> int:

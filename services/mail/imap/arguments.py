@@ -8,7 +8,7 @@ raises ProtocolError, worded for a BAD.
 from __future__ import annotations
 
 import calendar
-import datetime
+import datetime as dt
 import re
 from collections.abc import Callable
 from typing import Final, TypeVar
@@ -205,7 +205,7 @@ class Arguments:
         offset = (ahead * 60 + past) * (-60 if found[7] == b"+" else 60)
         return calendar.timegm((date.year, date.month, date.day, hour, minute, min(second, 59))) + offset
 
-    def date(self) -> datetime.date:
+    def date(self) -> dt.date:
         """A date, quoted or not. RFC 9051 §9 (date)."""
         self._separate("date")
         found = self.match(_DATE, "date")
@@ -245,8 +245,8 @@ class Arguments:
         return self.match(atom, wanted)[0]
 
 
-def _date(day: bytes, month: bytes, year: bytes) -> datetime.date:
+def _date(day: bytes, month: bytes, year: bytes) -> dt.date:
     try:
-        return datetime.date(int(year), _MONTHS[month.lower()], int(day))
+        return dt.date(int(year), _MONTHS[month.lower()], int(day))
     except (KeyError, ValueError):
         raise ProtocolError("no such date") from None

@@ -177,9 +177,7 @@ class Framing:
     def _message(self, octets: bytes, size: int, synchronizing: bool) -> _Frames:
         self._accepted = None
         yield MessageStart(octets, size, synchronizing)
-        if self._accepted is None:
-            raise RuntimeError("a message waits for accept or refuse")
-        if not self._accepted:
+        if not self._is_accepted():
             if not synchronizing:
                 yield from self._skip(b"{%d+}" % size, b"", "")
             return
@@ -195,6 +193,11 @@ class Framing:
         if mark := _LITERAL.search(rest):
             yield from self._skip(mark[0], b"", "")
         yield MessageEnd(rest)
+
+    def _is_accepted(self) -> bool:
+        if self._accepted is None:
+            raise RuntimeError("a message waits for accept or refuse")
+        return self._accepted
 
     def _skip(self, tail: bytes, tag: bytes, text: str) -> _Frames:
         """Reads to the end of the command whose last octets are `tail`, keeping nothing; an empty text is silent."""

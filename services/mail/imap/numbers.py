@@ -1,7 +1,7 @@
 """Sequence sets: `2,4:7,9,12:*`. RFC 9051 §9 (sequence-set).
 
-A set is the same whether it names sequence numbers or uids; only a view can tell what `*` is. The rule: a set costs what
-its runs cost, never what it spans: `1:4294967295` is one pair.
+A set is the same whether it names sequence numbers or uids; only a view can tell what `*` is. The rule: a set
+costs what its runs cost, never what it spans: `1:4294967295` is one pair.
 """
 
 from __future__ import annotations

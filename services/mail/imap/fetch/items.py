@@ -16,7 +16,7 @@ from services.mail.errors import ProtocolError
 from services.mail.imap.arguments import Arguments
 from services.mail.imap.fetch.sections import Extent, Section
 from services.mail.imap.responses import FlagTexts
-from services.mail.mime import body_of
+from services.mail.mime.rendering import body_of
 from services.mail.store.messages import Items, Page
 
 MAX_ITEMS: Final = 1000

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, cast
 
 from services.mail.errors import ProtocolError
 from services.mail.imap.arguments import MAX_NUMBER64, Arguments
 from services.mail.imap.responses import astring
 from services.mail.message import select_fields
-from services.mail.mime import PartMap
+from services.mail.mime.parts import Kind, PartMap
 from services.mail.store.messages import Items, Page
 
 _OPEN: Final = re.compile(rb"\[")
@@ -60,7 +60,8 @@ class Section:
         if args.octets[args.place : args.place + 1].isdigit():
             numbers = args.match(_PATH, "part number")[1]
             path = tuple(int(number) for number in numbers.split(b"."))
-        text, fields = "", ()
+        text = ""
+        fields: tuple[bytes, ...] = ()
         if (not path and not args.take(b"]")) or (path and args.take(b".")):
             text = args.match(_TEXT, "section text")[0].decode("ascii").upper()
             if text == "MIME" and not path:
@@ -106,7 +107,7 @@ class Section:
             body, start, end = page.bodies[row], 0, page.sizes[row]
         else:
             body = page.bodies[row]
-            kind = "HEADER" if self.fields else self.text
+            kind = cast("Kind", "HEADER" if self.fields else self.text)
             found = PartMap.decode(page.parts[row], page.heads[row]).range(self.path, kind)
             if found is None:
                 return None
