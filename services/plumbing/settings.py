@@ -118,6 +118,7 @@ class Settings(SharedSettings):
             wrong = (
                 f"{cls.name_of(str(each['loc'][0]))}: {each['msg'][:1].lower()}{each['msg'][1:]}"
                 for each in error.errors()
+                if each["type"] != "default_factory_not_called"
             )
             raise SettingsWrong("; ".join(wrong)) from None
 

@@ -17,7 +17,7 @@ from services.mail.errors import (
     ProtocolError,
 )
 from services.mail.pop3 import replies
-from services.mail.pop3.commands import Command, State
+from services.mail.pop3.commands import ALL, Command, State
 from services.mail.pop3.connection import Connection as Machine
 from services.mail.pop3.maildrop import Maildrop
 from services.mail.store import Store
@@ -257,14 +257,14 @@ class Session:
 
     async def list(self, command: Command) -> None:
         """LIST: RFC 1939 §5."""
-        if command.number is not None:
+        if command.number != ALL:
             await self.send(replies.ok(f"{command.number} {self.maildrop.size(command.number)}"))
         else:
             await self.send_all(replies.scan_listing(self.maildrop))
 
     async def uidl(self, command: Command) -> None:
         """UIDL: RFC 1939 §7."""
-        if command.number is not None:
+        if command.number != ALL:
             await self.send(b"+OK %d %b\r\n" % (command.number, self.maildrop.unique_id(command.number)))
         else:
             await self.send_all(replies.unique_id_listing(self.maildrop))

@@ -13,6 +13,8 @@ from services.mail.errors import ProtocolError
 # More lines or messages than any maildrop has; larger numbers mean the same.
 MOST: Final = 2**63 - 1
 MAX_DIGITS: Final = 20
+# No message has this number.
+ALL: Final = -1
 
 
 class State(Flag):
@@ -26,11 +28,11 @@ class State(Flag):
 class Command:
     """One command as given.
 
-    number: of a message, None where none was named. lines: TOP's. text: the octets of USER and PASS.
+    number: of a message, ALL where none was named. lines: TOP's. text: the octets of USER and PASS.
     """
 
     name: str
-    number: int | None = None
+    number: int = ALL
     lines: int = 0
     text: bytes = b""
 
