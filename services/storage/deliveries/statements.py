@@ -1,0 +1,143 @@
+"""SQL of deliveries: one statement that decides before it writes.
+
+The rule: it reads nothing but the rows that it locks, and requests, where a row that its snapshot is too old to see
+ends in a unique violation: the letters of that batch then run one by one. Every copy comes back with an outcome.
+"""
+
+from typing import Final
+
+from services.storage.transaction import Statement
+
+STORED: Final = 0
+BUSY: Final = 1
+NO_MAILBOX: Final = 2
+OVER_QUOTA: Final = 3
+CROWDED: Final = 4
+SEEN: Final = 5
+UNTAKEN: Final = 6
+
+# Locks account_state by its primary key, in its order, passing over busy ones; then mailbox_state by its own.
+# is_passing: an account that is not held is busy (1), else it does not exist (2).
+# is_alone: what does not fit is over quota (3), else the letter leaves the batch to be decided alone (4).
+DELIVER: Final = Statement(
+    "deliver",
+    """
+    WITH copies AS MATERIALIZED (
+        SELECT * FROM unnest(
+            %(account_ids)s::bigint[], %(mailbox_ids)s::bigint[], %(letter_nos)s::bigint[], %(pair_nos)s::bigint[],
+            %(flags)s::bigint[], %(sizes)s::bigint[]
+        ) WITH ORDINALITY AS c (account_id, mailbox_id, letter_no, pair_no, flags, size, copy_no)
+    ), held AS MATERIALIZED (
+        SELECT account_id, modseq, body_next, used_bytes, used_messages, quota_bytes, quota_messages
+        FROM account_state WHERE account_id = ANY(%(accounts)s::bigint[])
+        ORDER BY account_id FOR UPDATE SKIP LOCKED
+    ), boxes AS MATERIALIZED (
+        SELECT s.account_id, s.mailbox_id, s.uid_validity, s.uid_next, s.highest_modseq
+        FROM unnest(%(box_accounts)s::bigint[], %(box_mailboxes)s::bigint[]) AS w (account_id, mailbox_id)
+        JOIN mailbox_state s ON s.account_id = w.account_id AND s.mailbox_id = w.mailbox_id
+        WHERE w.account_id = ANY(ARRAY(SELECT account_id FROM held))
+        ORDER BY s.account_id, s.mailbox_id FOR UPDATE OF s
+    ), seen AS MATERIALIZED (
+        SELECT p.pair_no, r.answer
+        FROM unnest(%(pair_accounts)s::bigint[], %(pair_requests)s::uuid[])
+            WITH ORDINALITY AS p (account_id, request_id, pair_no)
+        JOIN requests r ON r.account_id = p.account_id AND r.request_id = p.request_id
+    ), weighed AS MATERIALIZED (
+        SELECT c.copy_no, c.letter_no, c.pair_no, c.account_id, c.mailbox_id, c.flags, c.size,
+            h.modseq + 1 AS modseq, h.body_next, b.uid_validity, b.uid_next, b.highest_modseq, s.answer,
+            (%(are_whole)s::bigint[])[c.letter_no] = 1 AS is_whole,
+            CASE
+                WHEN h.account_id IS NULL THEN CASE WHEN %(is_passing)s THEN 1 ELSE 2 END
+                WHEN s.pair_no IS NOT NULL THEN 5
+                WHEN b.mailbox_id IS NULL THEN 2
+                WHEN (h.quota_bytes = 0 OR h.used_bytes + sum(c.size)
+                        FILTER (WHERE b.mailbox_id IS NOT NULL AND s.pair_no IS NULL) OVER together <= h.quota_bytes)
+                    AND (h.quota_messages = 0 OR h.used_messages + count(*)
+                        FILTER (WHERE b.mailbox_id IS NOT NULL AND s.pair_no IS NULL) OVER together
+                        <= h.quota_messages) THEN 0
+                WHEN %(is_alone)s THEN 3
+                ELSE 4
+            END AS code
+        FROM copies c
+        LEFT JOIN held h ON h.account_id = c.account_id
+        LEFT JOIN boxes b ON b.account_id = c.account_id AND b.mailbox_id = c.mailbox_id
+        LEFT JOIN seen s ON s.pair_no = c.pair_no
+        WINDOW together AS (PARTITION BY c.account_id ORDER BY CASE WHEN %(is_alone)s THEN c.copy_no ELSE 0 END)
+    ), decided AS MATERIALIZED (
+        SELECT w.*, CASE
+                WHEN bool_or(code = 1) OVER letter THEN 1
+                WHEN bool_or(code = 4) OVER letter THEN 4
+                WHEN code = 0 AND is_whole AND bool_or(code IN (2, 3)) OVER letter THEN 6
+                ELSE code
+            END AS verdict
+        FROM weighed w
+        WINDOW letter AS (PARTITION BY letter_no)
+    ), taken AS MATERIALIZED (
+        SELECT copy_no, letter_no, pair_no, account_id, mailbox_id, flags, size, modseq, uid_validity,
+            uid_next + row_number() OVER box - 1 AS uid,
+            body_next + row_number() OVER (PARTITION BY account_id ORDER BY copy_no) - 1 AS body_id,
+            -- Whoever shares its modseq with another message of the mailbox cannot tell what else came with it.
+            CASE WHEN count(*) OVER (PARTITION BY account_id, mailbox_id) = 1 THEN highest_modseq ELSE modseq END
+                AS previous_modseq
+        FROM decided WHERE verdict = 0
+        WINDOW box AS (PARTITION BY account_id, mailbox_id ORDER BY copy_no)
+    ), sums AS MATERIALIZED (
+        SELECT account_id, mailbox_id, modseq, count(*) AS messages, sum(size)::bigint AS bytes,
+            count(*) FILTER (WHERE flags & 1 = 0) AS unseen, count(*) FILTER (WHERE flags & 8 <> 0) AS deleted,
+            min(uid) AS first_uid, max(uid) AS last_uid
+        FROM taken GROUP BY account_id, mailbox_id, modseq
+    ), account_written AS (
+        UPDATE account_state a SET modseq = a.modseq + 1, body_next = a.body_next + t.messages,
+            used_bytes = a.used_bytes + t.bytes, used_messages = a.used_messages + t.messages
+        FROM (
+            SELECT account_id, sum(messages)::bigint AS messages, sum(bytes)::bigint AS bytes
+            FROM sums GROUP BY account_id
+        ) t WHERE a.account_id = t.account_id
+    ), boxes_written AS (
+        UPDATE mailbox_state s SET uid_next = t.last_uid + 1, highest_modseq = t.modseq,
+            messages = s.messages + t.messages, unseen = s.unseen + t.unseen, deleted = s.deleted + t.deleted,
+            bytes = s.bytes + t.bytes
+        FROM sums t WHERE s.account_id = t.account_id AND s.mailbox_id = t.mailbox_id
+    ), bodies_written AS (
+        INSERT INTO bodies (account_id, body_id, size, header, encoding, head, parts, content, upload_id, hash)
+        SELECT account_id, body_id, size, (%(headers)s::bigint[])[letter_no], (%(encodings)s::bigint[])[letter_no],
+            (%(heads)s::bytea[])[copy_no], (%(parts)s::bytea[])[letter_no], (%(contents)s::bytea[])[letter_no],
+            (%(upload_ids)s::uuid[])[letter_no], (%(hashes)s::bytea[])[letter_no]
+        FROM taken
+    ), messages_written AS (
+        INSERT INTO messages (account_id, mailbox_id, uid, body_id, size, internal_at, saved_at, structure_version,
+            envelope, structure)
+        SELECT account_id, mailbox_id, uid, body_id, size,
+            coalesce(nullif((%(internal_ats)s::bigint[])[letter_no], -1), extract(epoch FROM now())::bigint),
+            extract(epoch FROM now())::bigint, 1,
+            (%(envelopes)s::bytea[])[letter_no], (%(structures)s::bytea[])[letter_no]
+        FROM taken
+    ), blocks_written AS (
+        INSERT INTO flag_blocks AS f (account_id, mailbox_id, block, live, flags, modseqs, sizes)
+        SELECT account_id, mailbox_id, (uid - 1) / 64, bit_or(1::bigint << ((uid - 1) %% 64)::integer),
+            array_agg(flags ORDER BY uid), array_agg(modseq ORDER BY uid), array_agg(size ORDER BY uid)
+        FROM taken GROUP BY account_id, mailbox_id, (uid - 1) / 64
+        ON CONFLICT (account_id, mailbox_id, block) DO UPDATE SET live = f.live | EXCLUDED.live,
+            flags = f.flags || EXCLUDED.flags, modseqs = f.modseqs || EXCLUDED.modseqs,
+            sizes = f.sizes || EXCLUDED.sizes
+    ), changes_written AS (
+        INSERT INTO changes (account_id, modseq, mailbox_id, kind, runs)
+        SELECT account_id, modseq, mailbox_id, 1, int8multirange(int8range(first_uid, last_uid + 1)) FROM sums
+    ), requests_written AS (
+        INSERT INTO requests (account_id, request_id, answer)
+        SELECT d.account_id, (%(pair_requests)s::uuid[])[d.pair_no], array_agg(ARRAY[
+            d.verdict, coalesce(t.uid_validity, 0), coalesce(t.uid, 0), coalesce(t.modseq, 0),
+            coalesce(t.previous_modseq, 0)] ORDER BY d.copy_no)
+        FROM decided d LEFT JOIN taken t ON t.copy_no = d.copy_no
+        WHERE d.verdict IN (0, 2, 3) GROUP BY d.account_id, d.pair_no HAVING bool_or(d.verdict = 0)
+    ), uploads_named AS (
+        DELETE FROM uploads WHERE upload_id = ANY(
+            ARRAY(SELECT (%(upload_ids)s::uuid[])[letter_no] FROM taken WHERE %(has_uploads)s))
+    )
+    SELECT d.verdict, t.uid_validity, t.uid, t.modseq, t.previous_modseq,
+        d.answer[row_number() OVER (PARTITION BY d.pair_no ORDER BY d.copy_no):
+                 row_number() OVER (PARTITION BY d.pair_no ORDER BY d.copy_no)] AS answer
+    FROM decided d LEFT JOIN taken t ON t.copy_no = d.copy_no
+    ORDER BY d.copy_no
+    """,
+)

@@ -1,0 +1,74 @@
+"""Deliveries on PostgreSQL. The rule: a letter is parsed and its large body written before it is gathered."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+from services.mail.errors import InvalidArgument, MailboxNotFound, MailError, OverQuota
+from services.mail.store.deliveries import Addressee, Delivered, Letter, Mode, Placed
+from services.storage.bodies import Bodies
+from services.storage.deliveries import statements
+from services.storage.deliveries.batch import LetterCopy, Outcome, Waiting
+from services.storage.gather import Gatherer
+from services.storage.messages.keywords import Keywords, split
+
+MAX_ADDRESSEES: Final = 1000
+MAX_HEAD_OCTETS: Final = 64 * 1024
+
+REFUSALS: Final[dict[int, type[MailError]]] = {
+    statements.NO_MAILBOX: MailboxNotFound,
+    statements.OVER_QUOTA: OverQuota,
+}
+
+
+class PostgresDeliveries:
+    """Implements `services.mail.store.deliveries.Deliveries`."""
+
+    def __init__(self, gatherer: Gatherer, bodies: Bodies, keywords: Keywords) -> None:
+        self._gatherer = gatherer
+        self._bodies = bodies
+        self._keywords = keywords
+
+    async def deliver(self, letter: Letter) -> Delivered:
+        """See the port."""
+        if not 1 <= len(letter.addressees) <= MAX_ADDRESSEES:
+            raise InvalidArgument(f"a letter has 1 to {MAX_ADDRESSEES} addressees")
+        longest = max(len(addressee.head) for addressee in letter.addressees)
+        if longest > MAX_HEAD_OCTETS:
+            raise InvalidArgument(f"a head has at most {MAX_HEAD_OCTETS} octets")
+        content = await self._bodies.take(letter.body, letter.size, longest)
+        copies = [await self._copy(addressee) for addressee in letter.addressees]
+        waiting = Waiting(letter.request_id, copies, content, letter.mode is Mode.ALL)
+        found = await self._gatherer.submit(waiting)
+        is_repeated = any(outcome.is_repeated for outcome in found)
+        if content.upload_id is not None and not _names_upload(found):
+            await asyncio.shield(self._bodies.drop(content.upload_id))
+        if letter.mode is Mode.ALL:
+            _refuse_whole(found)
+        return Delivered([_outcome(each) for each in found], is_repeated)
+
+    async def _copy(self, addressee: Addressee) -> LetterCopy:
+        if not addressee.flags:
+            return LetterCopy(addressee.mailbox, addressee.head, 0)
+        try:
+            bits = await self._keywords.bits(addressee.mailbox.account_id, addressee.flags, is_adding=True)
+        except MailboxNotFound:
+            bits = 0
+        flags, more = split(bits)
+        return LetterCopy(addressee.mailbox, addressee.head, flags, more)
+
+
+def _names_upload(found: Sequence[Outcome]) -> bool:
+    return any(each.code == statements.STORED and not each.is_repeated for each in found)
+
+
+def _refuse_whole(found: Sequence[Outcome]) -> None:
+    for each in found:
+        if each.code in REFUSALS:
+            raise REFUSALS[each.code]
+
+
+def _outcome(outcome: Outcome) -> Placed | MailError:
+    if outcome.code == statements.STORED:
+        return Placed(outcome.uid_validity, outcome.uid)
+    return REFUSALS[outcome.code]()

@@ -1,0 +1,232 @@
+"""Gathers the letters that wait right now into one transaction.
+
+The rule: no timer. A batch is what queued while the last one committed, bounded by count and octets. A letter whose
+account is busy leaves the batch whole; an exception rolls the batch back and its letters run one by one; one request id
+is never twice in a batch or in flight.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from services.mail.errors import StoreUnavailable
+from services.plumbing import logs
+from services.storage.deliveries import statements
+from services.storage.deliveries.batch import Outcome, Waiting, outcomes, parameters
+from services.storage.messages.statements import ADD_MORE_KEYWORDS
+from services.storage.arrays import Bigints
+from services.storage.transaction import ConnectionLost, Database, Statement, Values
+
+log = logs.get(__name__)
+
+# How often a letter is sent again whose connection was lost: its request id settles whether it had been stored.
+_ATTEMPTS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class GatherSettings:
+    """max_letters, max_octets: of one batch. slots: transactions that may wait for busy accounts at once."""
+
+    max_letters: int = 200
+    max_octets: int = 4 * 1024 * 1024
+    slots: int = 4
+
+
+@dataclass(slots=True)
+class _Entry:
+    letter: Waiting
+    answer: "asyncio.Future[list[Outcome]]"
+
+
+class Gatherer:
+    """One writer for everybody's letters, a lane for each busy account, and a few who wait alone."""
+
+    def __init__(self, database: Database, settings: GatherSettings = GatherSettings()) -> None:
+        self._database = database
+        self._settings = settings
+        self._queue: deque[_Entry] = deque()
+        self._lanes: dict[int, deque[_Entry]] = {}
+        self._flying: dict[UUID, asyncio.Future[list[Outcome]]] = {}
+        self._slots = asyncio.Semaphore(settings.slots)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._is_writing = False
+        self.batches = 0
+
+    async def close(self) -> None:
+        """Waits for what was taken."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def submit(self, letter: Waiting) -> list[Outcome]:
+        """What became of each copy. The caller may be cancelled; a letter that was taken is stored all the same.
+
+        Raises StoreUnavailable, and what the database raised for this letter alone.
+        """
+        while (earlier := self._flying.get(letter.request_id)) is not None:
+            await asyncio.wait((earlier,))
+        answer: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
+        answer.add_done_callback(lambda done: self._land(letter.request_id, done))
+        self._flying[letter.request_id] = answer
+        entry = _Entry(letter, answer)
+        if any(copy.more_keywords for copy in letter.copies):
+            self._start(self._run_alone(entry))
+        elif len(letter.accounts) == 1 and (lane := self._lanes.get(letter.accounts[0])) is not None:
+            lane.append(entry)
+        else:
+            self._queue.append(entry)
+            if not self._is_writing:
+                self._is_writing = True
+                self._start(self._write())
+        return await asyncio.shield(answer)
+
+    def _land(self, request_id: UUID, answer: "asyncio.Future[list[Outcome]]") -> None:
+        del self._flying[request_id]
+        if not answer.cancelled():
+            answer.exception()
+
+    def _start(self, work: "asyncio._CoroutineLike[None]") -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _next_batch(self, queue: deque[_Entry]) -> list[_Entry]:
+        batch: list[_Entry] = []
+        octets = 0
+        while queue and len(batch) < self._settings.max_letters:
+            octets += queue[0].letter.weight
+            if batch and octets > self._settings.max_octets:
+                break
+            batch.append(queue.popleft())
+        return batch
+
+    async def _write(self) -> None:
+        try:
+            while batch := self._next_batch(self._queue):
+                await self._run(batch)
+        finally:
+            self._is_writing = False
+
+    async def _run(self, batch: Sequence[_Entry]) -> None:
+        """One autocommitted statement; busy accounts are passed over."""
+        letters = [entry.letter for entry in batch]
+        self.batches += 1
+        try:
+            values = parameters(letters, is_passing=True, is_alone=False)
+            rows = await self._database.write(statements.DELIVER, values)
+        except Exception as error:
+            self._part(batch, error)
+            return
+        self._settle(batch, outcomes(letters, rows))
+
+    def _settle(self, batch: Sequence[_Entry], found: Sequence[Sequence[Outcome]]) -> None:
+        touched: set[int] = set()
+        for entry, result in zip(batch, found, strict=True):
+            if any(outcome.code == statements.BUSY for outcome in result):
+                self._send_to_lane(entry)
+            elif any(outcome.code == statements.CROWDED for outcome in result):
+                self._start(self._run_alone(entry))
+            else:
+                touched.update(
+                    copy.mailbox.account_id
+                    for copy, outcome in zip(entry.letter.copies, result, strict=True)
+                    if outcome.code == statements.STORED and not outcome.is_repeated
+                )
+                if not entry.answer.done():
+                    entry.answer.set_result(list(result))
+        if touched:
+            self._database.on_commit(sorted(touched))
+
+    def _part(self, batch: Sequence[_Entry], error: Exception) -> None:
+        """Runs a failed batch one by one, so that only the guilty letter fails."""
+        if isinstance(error, StoreUnavailable) and not isinstance(error, ConnectionLost):
+            for entry in batch:
+                _fail(entry, error)
+            return
+        log.warning("batch runs one by one", letters=len(batch), reason=repr(error)[:200])
+
+        async def run() -> None:
+            for entry in batch:
+                await self._run_alone(entry)
+
+        self._start(run())
+
+    def _send_to_lane(self, entry: _Entry) -> None:
+        if len(entry.letter.accounts) > 1:
+            self._start(self._run_alone(entry))
+            return
+        account_id = entry.letter.accounts[0]
+        lane = self._lanes.get(account_id)
+        if lane is None:
+            lane = self._lanes[account_id] = deque()
+            self._start(self._run_lane(account_id, lane))
+        lane.append(entry)
+
+    async def _run_lane(self, account_id: int, lane: deque[_Entry]) -> None:
+        """Batches of one busy account, which wait for it."""
+        try:
+            while lane:
+                async with self._slots:
+                    batch = self._next_batch(lane)
+                    await self._run_waiting(batch, is_alone=False)
+        finally:
+            del self._lanes[account_id]
+
+    async def _run_waiting(self, batch: Sequence[_Entry], *, is_alone: bool) -> None:
+        letters = [entry.letter for entry in batch]
+        accounts = sorted({account_id for letter in letters for account_id in letter.accounts})
+        try:
+            values = parameters(letters, is_passing=False, is_alone=is_alone)
+            steps: list[tuple[Statement, Values]] = [(statements.DELIVER, values)]
+            for letter in letters:
+                steps.extend(_more_keywords(letter))
+            rows = (await self._database.transact(accounts, *steps))[0]
+        except Exception as error:
+            if is_alone:
+                raise
+            self._part(batch, error)
+            return
+        self._settle(batch, outcomes(letters, rows))
+
+    async def _run_alone(self, entry: _Entry) -> None:
+        """A transaction of its own, which waits for its accounts in key order."""
+        for attempt in range(_ATTEMPTS):
+            try:
+                async with self._slots:
+                    await self._run_waiting([entry], is_alone=True)
+            except ConnectionLost as error:
+                if attempt == _ATTEMPTS - 1:
+                    _fail(entry, error)
+                    return
+                await asyncio.sleep(0.1 * (attempt + 1))
+            except Exception as error:
+                _fail(entry, error)
+                return
+            else:
+                return
+
+
+def _fail(entry: _Entry, error: Exception) -> None:
+    if not entry.answer.done():
+        entry.answer.set_exception(error)
+
+
+def _more_keywords(letter: Waiting) -> list[tuple[Statement, Values]]:
+    """The letter's late keywords, set where its request says that its copies went."""
+    steps: list[tuple[Statement, Values]] = []
+    ordinals: dict[int, int] = {}
+    for copy in letter.copies:
+        account_id = copy.mailbox.account_id
+        ordinals[account_id] = ordinals.get(account_id, 0) + 1
+        if copy.more_keywords:
+            values = {
+                "account_id": account_id,
+                "mailbox_id": copy.mailbox.mailbox_id,
+                "request_id": letter.request_id,
+                "ordinal": ordinals[account_id],
+                "numbers": Bigints(copy.more_keywords),
+            }
+            steps.append((ADD_MORE_KEYWORDS, values))
+    return steps

@@ -1,0 +1,229 @@
+"""Messages on PostgreSQL. The rule: what changes is decided in SQL, under the account's lock."""
+
+import asyncio
+from collections.abc import AsyncIterator, Collection
+from typing import Any, Final
+from uuid import UUID, uuid4
+
+from services.mail.errors import InvalidArgument, LockLost, MailboxNotFound, MessageGone, OverQuota
+from services.mail.store.mailboxes import MailboxKey, canonical_name
+from services.mail.store.messages import Appended, Body, Copied, Expunged, FlagChange, Items, Page, Stored
+from services.mail.store.sessions import MaildropLock
+from services.mail.store.uids import BLOCK, FULL, LAST_UID, Runs, count, from_masks, intersect
+from services.storage.arrays import Bigints
+from services.storage.bodies import Bodies
+from services.storage.deliveries import statements as delivering
+from services.storage.deliveries.batch import LetterCopy, Waiting
+from services.storage.gather import Gatherer
+from services.storage.messages import statements
+from services.storage.messages.keywords import Keywords, join, split
+from services.storage.messages.pages import Pages, read_octets
+from services.storage.runs import block_arrays
+from services.storage.transaction import ConnectionLost, Database, Row, Statement, Values
+
+_EVERY_UID: Final = ((1, LAST_UID),)
+
+
+class PostgresMessages:
+    """Implements `services.mail.store.messages.Messages`."""
+
+    def __init__(self, database: Database, gatherer: Gatherer, bodies: Bodies, keywords: Keywords) -> None:
+        self._database = database
+        self._gatherer = gatherer
+        self._bodies = bodies
+        self._keywords = keywords
+
+    async def append(
+        self,
+        mailbox: MailboxKey,
+        body: Body,
+        size: int,
+        flags: Collection[str] = (),
+        internal_at: int | None = None,
+        request_id: UUID | None = None,
+    ) -> Appended:
+        """See the port."""
+        if internal_at is not None and not 0 <= internal_at < 2**40:
+            raise InvalidArgument("internal_at is out of range")
+        content = await self._bodies.take(body, size)
+        bits = await self._keywords.bits(mailbox.account_id, flags, is_adding=True) if flags else 0
+        low, more = split(bits)
+        copy = LetterCopy(mailbox, b"", low, more)
+        waiting = Waiting(request_id or uuid4(), [copy], content, is_whole=True, internal_at=internal_at)
+        outcome = (await self._gatherer.submit(waiting))[0]
+        if outcome.code != delivering.STORED or outcome.is_repeated:
+            await asyncio.shield(self._bodies.drop(content.upload_id))
+        if outcome.code == delivering.NO_MAILBOX:
+            raise MailboxNotFound
+        if outcome.code == delivering.OVER_QUOTA:
+            raise OverQuota
+        return Appended(outcome.uid_validity, outcome.uid, outcome.modseq, outcome.previous_modseq)
+
+    def fetch(self, mailbox: MailboxKey, uids: Runs, items: Items) -> AsyncIterator[Page]:
+        """See the port."""
+        return Pages(self._database, mailbox, uids, items).read()
+
+    async def read(self, mailbox: MailboxKey, uid: int, start: int, end: int) -> AsyncIterator[bytes]:
+        """See the port."""
+        key: dict[str, Any] = {"account_id": mailbox.account_id, "mailbox_id": mailbox.mailbox_id, "uid": uid}
+        is_there = False
+        start = max(start, 0)
+        async for chunk in read_octets(self._database, key, start, max(end, start)):
+            is_there = True
+            if chunk:
+                yield chunk
+        if not is_there and not await self._database.read(statements.READ, {**key, "start": 0, "end": 0}):
+            raise MessageGone
+
+    async def store(
+        self,
+        mailbox: MailboxKey,
+        uids: Runs,
+        change: FlagChange,
+        flags: Collection[str],
+        unchanged_since: int | None = None,
+        request_id: UUID | None = None,
+    ) -> Stored:
+        """See the port."""
+        is_adding = change is not FlagChange.REMOVE
+        bits = await self._keywords.bits(mailbox.account_id, flags, is_adding=is_adding)
+        low, more = split(bits)
+        blocks, masks = block_arrays(await self._within(mailbox, uids))
+        clears = {FlagChange.REPLACE: -1, FlagChange.ADD: 0, FlagChange.REMOVE: low}[change]
+        values = {
+            **_key(mailbox),
+            "blocks": blocks,
+            "masks": masks,
+            "clear": clears,
+            "set": low if is_adding else 0,
+            "set_more": Bigints(more if is_adding else ()),
+            "clear_more": Bigints(() if is_adding else more),
+            "clears_all": change is FlagChange.REPLACE,
+            "unchanged_since": unchanged_since,
+            "request_id": request_id,
+        }
+        rows, names = await self._write(
+            mailbox.account_id,
+            request_id,
+            (statements.STORE, values),
+            (statements.KEYWORDS, {"account_id": mailbox.account_id}),
+        )
+        if not rows:
+            raise MailboxNotFound
+        return _stored(rows, [row[0] for row in names])
+
+    async def copy(
+        self, mailbox: MailboxKey, uids: Runs, target: str, request_id: UUID | None = None
+    ) -> Copied:
+        """See the port."""
+        blocks, masks = block_arrays(await self._within(mailbox, uids))
+        values = {
+            **_key(mailbox),
+            "blocks": blocks,
+            "masks": masks,
+            "is_all": False,
+            "is_moving": False,
+            "target": canonical_name(target),
+            "request_id": request_id,
+        }
+        rows = (await self._write(mailbox.account_id, request_id, (statements.COPY, values)))[0]
+        if not rows:
+            raise MailboxNotFound
+        uid_validity, first, messages, fits, answer, found, hits = rows[0]
+        if answer:
+            uid_validity, first, messages = answer[0]
+            found, hits = [row[0] for row in answer[1:]], [row[1] for row in answer[1:]]
+        elif not fits:
+            raise OverQuota
+        if not messages:
+            return Copied(uid_validity, (), ())
+        return Copied(uid_validity, from_masks(found, hits), ((first, first + messages - 1),))
+
+    async def expunge(
+        self,
+        mailbox: MailboxKey,
+        uids: Runs | None = None,
+        even_undeleted: bool = False,
+        maildrop: MaildropLock | None = None,
+    ) -> Expunged:
+        """See the port."""
+        asked = () if uids is None else await self._within(mailbox, uids)
+        blocks, masks = block_arrays(asked)
+        values = {
+            **_key(mailbox),
+            "blocks": blocks,
+            "masks": masks,
+            "is_all": uids is None,
+            "even_undeleted": even_undeleted,
+            "epoch": 0 if maildrop is None else maildrop.epoch,
+        }
+        rows = (await self._write(mailbox.account_id, None, (statements.EXPUNGE, values)))[0]
+        if not rows:
+            raise MailboxNotFound
+        previous_modseq, highest_modseq, is_held, found, hits = rows[0]
+        if not is_held:
+            raise LockLost
+        gone = from_masks(found, hits) if found else ()
+        return Expunged(gone, previous_modseq, highest_modseq)
+
+    async def _within(self, mailbox: MailboxKey, uids: Runs) -> Runs:
+        """The uids that can be there, so that 1:4294967295 is not sixty million blocks."""
+        uids = intersect(uids, _EVERY_UID)
+        if count(uids) <= 16 * BLOCK:
+            return uids
+        rows = await self._database.read(statements.MAILBOX, _key(mailbox))
+        if not rows:
+            raise MailboxNotFound
+        return intersect(uids, ((1, rows[0][0] - 1),)) if rows[0][0] > 1 else ()
+
+    async def _write(
+        self, account_id: int, request_id: UUID | None, *steps: tuple[Statement, Values]
+    ) -> list[list[Row]]:
+        """One transaction; where a connection was lost, its request id settles what had happened."""
+        try:
+            found = await self._database.transact([account_id], *steps)
+        except ConnectionLost:
+            if request_id is None:
+                raise
+            found = await self._database.transact([account_id], *steps)
+        self._database.on_commit([account_id])
+        return found
+
+
+def _key(mailbox: MailboxKey) -> dict[str, Any]:
+    return {"account_id": mailbox.account_id, "mailbox_id": mailbox.mailbox_id}
+
+
+def _stored(rows: list[Row], keywords: list[str]) -> Stored:
+    previous_modseq, highest_modseq, answer = rows[0][:3]
+    uids: list[int] = []
+    flags: list[int] = []
+    modseqs: list[int] = []
+    blocks: list[int] = []
+    changes: list[int] = []
+    conflicts: list[int] = []
+    for _, _, _, block, asked, changed, conflict, block_flags, block_modseqs, more in rows:
+        if block is None:
+            continue
+        blocks.append(block)
+        changes.append(changed)
+        conflicts.append(conflict)
+        mask = asked & FULL
+        for element in range(len(block_flags)):
+            if mask >> element & 1:
+                uids.append(block * BLOCK + 1 + element)
+                flags.append(join(block_flags[element], more, element))
+                modseqs.append(block_modseqs[element])
+    if answer:
+        previous_modseq, highest_modseq = answer[0][:2]
+        blocks, changes, conflicts = ([row[place] for row in answer[1:]] for place in range(3))
+    return Stored(
+        uids=uids,
+        flags=flags,
+        modseqs=modseqs,
+        changed=from_masks(blocks, changes),
+        modified=from_masks(blocks, conflicts),
+        previous_modseq=previous_modseq,
+        highest_modseq=highest_modseq,
+        keywords=keywords,
+    )
