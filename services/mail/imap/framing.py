@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 _LITERAL = re.compile(rb"~?\{(\d{1,20})(\+?)\}\Z")
 _APPEND = re.compile(rb"[^ ]{1,1000} APPEND ", re.IGNORECASE)
-_TAG = re.compile(rb"[\x21\x23\x24\x26\x27\x2c-\x5b\x5d-\x7a\x7c\x7e]{1,1000}(?= |\Z)")
+_TAG = re.compile(rb"[\x21\x23\x24\x26\x27\x2c-\x5b\x5d-\x7a\x7c\x7e]{1,1000}(?= )")
 _LONGEST_MARK = 24
 
 
@@ -230,26 +230,28 @@ class Framing:
             yield None
         if 0 <= end <= limit + 1:
             return self._cut(end)
-        head = bytes((before or self._buffer)[:1001])
+        head = bytes((before or self._buffer)[: min(limit, 1000)])
         tail, budget = b"", self.limits.discard
         while (end := self._buffer.find(b"\n", self._scanned)) < 0:
             budget -= len(self._buffer)
-            tail = (tail + self._take(len(self._buffer)))[-_LONGEST_MARK - 1 :]
+            tail = (tail + self._take(len(self._buffer)))[-_LONGEST_MARK - 2 :]
             if budget < 0:
                 yield Refused(_tag(head), "Command line too long", fatal=True)
             yield None
-        tail += self._cut(end)
-        raise _TooLong(head, tail[-_LONGEST_MARK:])
+        raise _TooLong(head, _without_end(tail + self._take(end + 1))[-_LONGEST_MARK:])
 
     def _cut(self, end: int) -> bytes:
-        line = self._take(end + 1)
-        return line[:-2] if line.endswith(b"\r\n") else line[:-1]
+        return _without_end(self._take(end + 1))
 
     def _take(self, count: int) -> bytes:
         taken = bytes(self._buffer[:count])
         del self._buffer[:count]
         self._scanned = 0
         return taken
+
+
+def _without_end(line: bytes) -> bytes:
+    return line[:-2] if line.endswith(b"\r\n") else line[:-1]
 
 
 def _is_message(octets: bytearray, mark: int) -> bool:

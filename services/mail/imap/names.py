@@ -36,8 +36,6 @@ def decode(octets: bytes) -> str:
     """The name that modified UTF-7 spells. Raises InvalidName for what `encode` would never write."""
     if not octets.isascii():
         raise InvalidName("a mailbox name is modified UTF-7, which has no 8-bit octets")
-    if b"&" not in octets:
-        return octets.decode("ascii")
     pieces: list[str] = []
     place = 0
     while (shift := octets.find(b"&", place)) >= 0:

@@ -1,6 +1,6 @@
 """Every dialogue beside this file, against a session alone and over a real socket; the store is in memory."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
@@ -17,9 +17,9 @@ Way = Callable[[Door], AbstractAsyncContextManager[Client]]
 
 
 @pytest.fixture
-async def store() -> AsyncIterator[MemoryStore]:
+async def store() -> MemoryStore:
     """A store of its own for each dialogue."""
-    yield MemoryStore()
+    return MemoryStore()
 
 
 @pytest.mark.parametrize("way", [dialogues.in_memory, dialogues.over_socket], ids=["session", "socket"])
