@@ -29,8 +29,10 @@ def events(pieces: Iterable[bytes], limits: Limits = SMALL) -> list[Event]:
         while (event := framing.next_event()) is not None:
             if isinstance(event, MessageStart):
                 framing.accept()
-            if isinstance(event, MessageChunk) and found and isinstance(found[-1], MessageChunk):
-                event = MessageChunk(found.pop().octets + event.octets)  # type: ignore[attr-defined]
+            last = found[-1] if found else None
+            if isinstance(event, MessageChunk) and isinstance(last, MessageChunk):
+                event = MessageChunk(last.octets + event.octets)
+                found.pop()
             found.append(event)
             if isinstance(event, Refused) and event.fatal:
                 return found

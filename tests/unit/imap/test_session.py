@@ -1,0 +1,259 @@
+"""Sessions under pressure: large messages, slow readers, news, and ends. The store is in memory."""
+
+import asyncio
+import dataclasses
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from services.imap.conversation import Door
+from services.imap.settings import Settings
+from services.mail.store import Store
+from services.mail.store.messages import Appended, Body, Items, Page
+from services.mail.store.uids import Runs
+from tests.fakes.memory import MemoryStore
+from tests.transcripts.imap import dialogues
+from tests.transcripts.imap.dialogues import MemoryConnection, expect, hear
+
+MEGABYTE = 1024 * 1024
+
+
+class Watched:
+    """The store's messages, with what passes by counted."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+        self.largest_chunk = self.appended = self.pages = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def append(self, _mailbox: object, body: Body, size: int, *_: object) -> Appended:
+        assert not isinstance(body, bytes)
+        async for chunk in body:
+            self.largest_chunk = max(self.largest_chunk, len(chunk))
+            self.appended += len(chunk)
+        assert self.appended == size
+        return Appended(1, 1, 1, 1)
+
+    async def fetch(self, mailbox: Any, uids: Runs, items: Items) -> AsyncIterator[Page]:
+        for first, last in uids:
+            for uid in range(first, last + 1):
+                self.pages += 1
+                async for page in self._inner.fetch(mailbox, ((uid, uid),), items):
+                    yield page
+
+
+class Reluctant(MemoryConnection):
+    """A client that takes `room` octets and then no more, until it is told to."""
+
+    def __init__(self, room: int) -> None:
+        super().__init__()
+        self.room = room
+        self.is_stuck, self.reads_on = asyncio.Event(), asyncio.Event()
+
+    def write(self, data: bytes) -> None:
+        super().write(data)
+        self.room -= len(data)
+
+    def writelines(self, parts: list[bytes]) -> None:
+        self.write(b"".join(parts))
+
+    async def drain(self) -> None:
+        if self.room < 0:
+            self.is_stuck.set()
+            await self.reads_on.wait()
+
+
+async def logged_in(connection: MemoryConnection) -> None:
+    """Logs alice in and selects her INBOX."""
+    connection.send(b'l LOGIN alice@example.org "%b"\r\ns SELECT INBOX\r\n' % dialogues.PASSWORD)
+    while not (await hear(connection)).startswith("s OK"):
+        continue
+
+
+@pytest.fixture
+async def store() -> MemoryStore:
+    """A store where alice has no mail."""
+    store = MemoryStore()
+    await dialogues.prepare(store, ["alice"])
+    return store
+
+
+async def test_a_message_of_50_mb_passes_in_small_pieces(store: MemoryStore) -> None:
+    """RFC 9051 §6.3.12."""
+    watched = Watched(store.messages)
+    parts = {part.name: getattr(store, part.name) for part in dataclasses.fields(Store)}
+    watching: Any = Store(**{**parts, "messages": watched})
+    async with dialogues.door(watching) as door, dialogues.over_socket(door) as client:
+        client.send(b'l LOGIN alice@example.org "%b"\r\n' % dialogues.PASSWORD)
+        await expect(client, "* OK ...")
+        await expect(client, "l OK ...")
+        client.send(b"a APPEND INBOX {%d}\r\n" % (50 * MEGABYTE))
+        await expect(client, "+ ...")
+        for _ in range(50):
+            client.send(b"x" * MEGABYTE)
+        client.send(b"\r\n")
+        await expect(client, "a OK ...")
+    assert watched.appended == 50 * MEGABYTE
+    assert watched.largest_chunk <= 64 * 1024
+
+
+async def test_a_reader_that_does_not_read_stops_the_reading_from_the_store(store: MemoryStore) -> None:
+    """The same FETCH goes on when the client does."""
+    for number in range(1, 21):
+        await dialogues.add(store, "INBOX", number, is_bulky=True)
+    watched = Watched(store.messages)
+    parts = {part.name: getattr(store, part.name) for part in dataclasses.fields(Store)}
+    watching: Any = Store(**{**parts, "messages": watched})
+    connection = Reluctant(MEGABYTE)
+    async with dialogues.door(watching) as door:
+        serving = asyncio.create_task(door.serve(connection))  # type: ignore[arg-type]
+        await logged_in(connection)
+        connection.send(b"f FETCH 1:* BODY.PEEK[]\r\n")
+        await asyncio.wait_for(connection.is_stuck.wait(), 10)
+        assert watched.pages <= 5
+        connection.reads_on.set()
+        while not (await hear(connection)).startswith("f OK"):
+            continue
+        assert watched.pages == 20
+        connection.send(b"")
+        await serving
+
+
+async def test_what_was_pipelined_is_answered_in_one_write(store: MemoryStore) -> None:
+    """RFC 9051 §5.5."""
+    written: list[bytes] = []
+
+    class Recording(MemoryConnection):
+        def write(self, data: bytes) -> None:
+            written.append(data)
+            super().write(data)
+
+        def writelines(self, parts: list[bytes]) -> None:
+            self.write(b"".join(parts))
+
+    connection = Recording()
+    async with dialogues.door(store) as door:
+        serving = asyncio.create_task(door.serve(connection))  # type: ignore[arg-type]
+        await logged_in(connection)
+        before = len(written)
+        connection.send(b"".join(b"n%d NOOP\r\n" % number for number in range(100)))
+        for number in range(100):
+            await expect(connection, f"n{number} OK ...")
+        assert len(written) == before + 1
+        connection.send(b"")
+        await serving
+
+
+async def test_a_session_in_idle_hears_that_its_mailbox_is_gone(store: MemoryStore) -> None:
+    """RFC 9051 §6.3.5."""
+    account = await store.accounts.find_account("alice@example.org")
+    await store.mailboxes.create(account.account_id, "Archive")
+    async with dialogues.door(store) as door, dialogues.in_memory(door) as client:
+        await logged_in_to(client, "Archive")
+        client.send(b"i IDLE\r\n")
+        await expect(client, "+ ...")
+        await dialogues.meanwhile(store, "delete Archive")
+        await expect(client, "* BYE ...")
+        await expect(client, "end")
+
+
+async def logged_in_to(client: Any, name: str) -> None:
+    """Logs alice in and selects one of her mailboxes."""
+    client.send(b'l LOGIN alice@example.org "%b"\r\ns SELECT %b\r\n' % (dialogues.PASSWORD, name.encode()))
+    while not (await hear(client)).startswith("s OK"):
+        continue
+
+
+async def test_a_process_that_stops_says_bye(store: MemoryStore) -> None:
+    """RFC 9051 §7.1.5."""
+    connection = MemoryConnection()
+    async with dialogues.door(store) as door:
+        serving = asyncio.create_task(door.serve(connection))  # type: ignore[arg-type]
+        await logged_in(connection)
+        door.stopping.set()
+        connection.send(b"")
+        await expect(connection, "* BYE Server is stopping")
+        await serving
+
+
+async def test_a_login_that_takes_too_long_ends(store: MemoryStore) -> None:
+    connection = MemoryConnection()
+    async with dialogues.door(store) as door:
+        hasty = dataclasses.replace(door, settings=Settings(login_seconds=0.01))
+        await door_serves(hasty, connection)
+        await expect(connection, "* OK ...")
+        await expect(connection, "* BYE Autologout...")
+
+
+async def door_serves(door: Door, connection: MemoryConnection) -> None:
+    """Serves one connection to its end."""
+    await door.serve(connection)  # type: ignore[arg-type]
+
+
+async def test_passwords_wait_for_tls_from_elsewhere(store: MemoryStore) -> None:
+    """RFC 9051 §6.2.3, LOGINDISABLED."""
+    connection = MemoryConnection()
+    connection.peer = ("192.0.2.1", 40000)
+    connection.has_tls = True
+    async with dialogues.door(store) as door:
+        serving = asyncio.create_task(door_serves(door, connection))
+        await expect(connection, "* OK [CAPABILITY IMAP4rev1 LITERAL+ ID STARTTLS LOGINDISABLED] ...")
+        connection.send(b'a LOGIN alice@example.org "%b"\r\n' % dialogues.PASSWORD)
+        await expect(connection, "a NO [PRIVACYREQUIRED] ...")
+        connection.send(b"b AUTHENTICATE PLAIN\r\n")
+        await expect(connection, "b NO [PRIVACYREQUIRED] ...")
+        connection.send(b"")
+        await serving
+
+
+async def test_sessions_of_an_account_are_bounded(store: MemoryStore) -> None:
+    connections = [MemoryConnection() for _ in range(3)]
+    async with dialogues.door(store) as door:
+        narrow = dataclasses.replace(door, settings=Settings(account_connections=2))
+        serving = [asyncio.create_task(door_serves(narrow, connection)) for connection in connections]
+        for connection, answer in zip(connections, ("OK", "OK", "NO [LIMIT]"), strict=True):
+            await expect(connection, "* OK ...")
+            connection.send(b'a LOGIN alice@example.org "%b"\r\n' % dialogues.PASSWORD)
+            await expect(connection, f"a {answer} ...")
+        for connection in connections:
+            connection.send(b"")
+        await asyncio.gather(*serving)
+        assert narrow.sessions == {}
+
+
+async def test_a_bug_is_told_as_one_and_the_session_goes_on(store: MemoryStore) -> None:
+    """RFC 5530 §3, SERVERBUG."""
+
+    class Broken(Watched):
+        async def store(self, *_: object) -> None:
+            raise RuntimeError("a bug")
+
+    parts = {part.name: getattr(store, part.name) for part in dataclasses.fields(Store)}
+    await dialogues.add(store, "INBOX", 1)
+    broken: Any = Store(**{**parts, "messages": Broken(store.messages)})
+    async with dialogues.door(broken) as door, dialogues.in_memory(door) as client:
+        await logged_in_to(client, "INBOX")
+        client.send(b"a STORE 1 +FLAGS (\\Seen)\r\nb NOOP\r\n")
+        await expect(client, "a NO [SERVERBUG] Internal error, try again later")
+        await expect(client, "b OK ...")
+
+
+async def test_a_silent_store_is_news_for_others_only(store: MemoryStore) -> None:
+    """One session's silent STORE is another one's news, and not its own. RFC 9051 §6.4.6."""
+    await dialogues.add(store, "INBOX", 1)
+    async with (
+        dialogues.door(store) as door,
+        dialogues.in_memory(door) as one,
+        dialogues.in_memory(door) as two,
+    ):
+        await logged_in_to(one, "INBOX")
+        await logged_in_to(two, "INBOX")
+        one.send(b"a STORE 1 +FLAGS.SILENT (\\Seen)\r\nb NOOP\r\n")
+        await expect(one, "a OK ...")
+        await expect(one, "b OK ...")
+        two.send(b"c NOOP\r\n")
+        await expect(two, "* 1 FETCH (UID 1 FLAGS (\\Seen))")
+        await expect(two, "c OK ...")
