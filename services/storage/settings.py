@@ -1,0 +1,49 @@
+"""The settings of storage."""
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from services.plumbing.failures import CannotStart
+from services.plumbing.settings import Settings as ProcessSettings
+
+
+class Settings(ProcessSettings):
+    """Read from RESTANTE_STORAGE_…"""
+
+    process: ClassVar[str] = "storage"
+
+    address: str = Field(default="127.0.0.1", description="Address that gRPC listens on.")
+    port: int = Field(default=50051, ge=0, le=65535, description="Port of gRPC; 0 takes a free one.")
+    reflection: bool = Field(
+        default=False, description="Answers gRPC reflection, so that grpcurl can list what there is."
+    )
+    connections: int = Field(default=10, ge=2, le=1000, description="Connections to the database at most.")
+    connection_seconds: float = Field(
+        default=5.0, gt=0, description="How long a request may wait for a connection before it is refused."
+    )
+    prepared_statements: bool = Field(
+        default=True,
+        description="Prepares statements on the server. Off behind a PgBouncer older than 1.21.",
+    )
+    message_octets: int = Field(
+        default=100 * 1024 * 1024, ge=1024, le=2**31 - 1, description="The largest message, in octets."
+    )
+    batch_letters: int = Field(default=200, ge=1, le=1000, description="Letters of one transaction at most.")
+    batch_octets: int = Field(
+        default=4 * 1024 * 1024, ge=1024, description="Octets of the letters of one transaction at most."
+    )
+    sweep_seconds: float = Field(default=60.0, gt=0, description="How often to look for what can be removed.")
+    expunged_seconds: float = Field(
+        default=900.0,
+        ge=900,
+        description="How long an expunged message can still be fetched by open sessions.",
+    )
+    log_days: float = Field(default=30.0, gt=0, description="For how many days changes can be followed back.")
+
+    def urls(self) -> tuple[str, str]:
+        """The database's address, and the one without a pooler between. Raises CannotStart."""
+        if self.database_url is None:
+            raise CannotStart("no database: set RESTANTE_DATABASE_URL, or start everything with make run")
+        direct = self.database_direct_url or self.database_url
+        return self.database_url.get_secret_value(), direct.get_secret_value()

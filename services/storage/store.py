@@ -1,0 +1,73 @@
+"""The port's parts put together over one database. The rule: nothing here decides; it only says what needs what."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+
+from services.mail.store import Store
+from services.storage.accounts.passwords import Passwords
+from services.storage.accounts.store import PostgresAccounts
+from services.storage.bodies import Bodies
+from services.storage.changes.store import PostgresChanges
+from services.storage.deliveries.store import PostgresDeliveries
+from services.storage.feed import Feed
+from services.storage.gather import Gatherer, GatherSettings
+from services.storage.mailboxes.store import PostgresMailboxes
+from services.storage.messages.keywords import Keywords
+from services.storage.messages.store import PostgresMessages
+from services.storage.sessions.store import PostgresSessions
+from services.storage.sweep.sweeper import Sweeper, SweepSettings
+from services.storage.transaction import Counts, Database, PoolSettings
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSettings:
+    """How a store uses its database. message_octets: the largest message."""
+
+    pool: PoolSettings = field(default_factory=PoolSettings)
+    gather: GatherSettings = field(default_factory=GatherSettings)
+    sweep: SweepSettings = field(default_factory=SweepSettings)
+    message_octets: int = 100 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresStore(Store):
+    """The port on PostgreSQL. counts: statements sent so far. database, sweeper: for verify, and for tests."""
+
+    counts: Counts
+    database: Database
+    gatherer: Gatherer
+    sweeper: Sweeper
+
+
+@asynccontextmanager
+async def open_store(
+    database_url: str, direct_url: str = "", settings: StoreSettings = StoreSettings()
+) -> AsyncIterator[PostgresStore]:
+    """A store that lives as long as the context; what was taken is committed before it ends.
+
+    direct_url: the same database without a pooler between. Raises StoreUnavailable.
+    """
+    direct_url = direct_url or database_url
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(Database(database_url, settings.pool))
+        feed = await stack.enter_async_context(Feed(database, direct_url))
+        sweeper = await stack.enter_async_context(Sweeper(database, direct_url, settings.sweep))
+        gatherer = Gatherer(database, settings.gather)
+        stack.push_async_callback(gatherer.close)
+        passwords = Passwords()
+        stack.callback(passwords.close)
+        bodies = Bodies(database, settings.message_octets)
+        keywords = Keywords(database)
+        yield PostgresStore(
+            accounts=PostgresAccounts(database, passwords),
+            mailboxes=PostgresMailboxes(database),
+            messages=PostgresMessages(database, gatherer, bodies, keywords),
+            deliveries=PostgresDeliveries(gatherer, bodies, keywords),
+            changes=PostgresChanges(database, feed),
+            sessions=PostgresSessions(database),
+            counts=database.counts,
+            database=database,
+            gatherer=gatherer,
+            sweeper=sweeper,
+        )
