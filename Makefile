@@ -1,7 +1,7 @@
 # `make` prints this file's targets. What a target needs is made first, and only once.
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench protos pins clean
+.PHONY: docs help run test check format bench protos pins clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -39,6 +39,9 @@ bench: $(READY) $(GENERATED) ## Measures deliveries, listings and bodies beside 
 
 protos: $(READY) $(GENERATED) ## Generates build/gen from protos/ (run, test and check do so by themselves).
 	@:
+
+docs: $(READY) ## Writes docs/errors.md anew from the table of refusals.
+	@$(BIN)/python -m tests.docs.errors
 
 pins: ## Writes requirements.txt anew from pyproject.toml: the newest versions, with the hashes of all platforms. Needs uv.
 	@uv pip compile pyproject.toml --quiet --upgrade --group dev --universal --python-version 3.11 \

@@ -1,4 +1,4 @@
-"""A letter's octets, and what the scanner sees in them: asked when somebody wants to know, so that most tests never scan.
+"""A letter's octets, and what the scanner sees in them: asked only when somebody wants to know.
 
 The rule: it is the scanner that storage uses; a head in front of the octets only moves what was seen.
 """

@@ -9,7 +9,8 @@ from services.mail.errors import MailboxNotFound, MailError, MessageTooLarge, Ov
 from services.mail.store.changes import ChangeKind
 from services.mail.store.deliveries import Addressee, Delivered, Letter, Mode, Placed
 from services.mail.store.uids import Runs, runs_of
-from tests.fakes.memory.state import Content, State
+from tests.fakes.memory.content import Content
+from tests.fakes.memory.state import State
 
 
 @dataclass(frozen=True, slots=True)
