@@ -37,6 +37,7 @@ _PIECE = re.compile(
 )
 _PARENTHESIS = re.compile(rb"[()]|\\.", re.DOTALL)
 _ESCAPE = re.compile(rb"\\(.)", re.DOTALL)
+_AROUND_DOT = re.compile(rb" ?\. ?")
 
 
 def entries(value: bytes) -> list[Entry]:
@@ -61,17 +62,17 @@ def _read_unusual(value: bytes, position: int, found: list[Entry]) -> None:
     """Everything else: groups, comments, routes, obsolete forms and garbage."""
     pieces: list[tuple[str, bytes]] = []
     comment: bytes | None = None
-    is_grouped = is_angled = False
+    is_grouped = is_angled = is_route = False
     for kind, text in _pieces(value, position):
         if len(found) >= ENTRIES_LIMIT:
             pieces, comment = [], None
             break
-        is_route = is_angled and _opens_route(pieces)
         if kind == "comment":
-            comment = text
+            # A name in a comment stands behind its address; one in front is a remark.
+            comment = text if _trimmed(pieces) else comment
         elif text in {b",", b";"} and kind == "mark" and not (is_route and text == b","):
             _close(pieces, comment, found)
-            pieces, comment, is_angled = [], None, False
+            pieces, comment, is_angled, is_route = [], None, False, False
             if text == b";" and is_grouped:
                 found.append(GROUP_END)
                 is_grouped = False
@@ -80,6 +81,8 @@ def _read_unusual(value: bytes, position: int, found: list[Entry]) -> None:
             pieces, comment, is_grouped = [], None, True
         else:
             if kind == "mark":
+                # A comma inside angle brackets belongs to a source route, which begins with @, or the bracket is open.
+                is_route = text == b"@" and (is_route or pieces[-1:] == [("mark", b"<")])
                 is_angled = text == b"<" or (is_angled and text != b">")
             pieces.append((kind, text))
     _close(pieces, comment, found)
@@ -108,14 +111,6 @@ def _pieces(value: bytes, position: int) -> Iterator[tuple[str, bytes]]:
             yield kind, text
 
 
-def _opens_route(pieces: list[tuple[str, bytes]]) -> bool:
-    """Whether the last thing that began inside the angle brackets is a source route. RFC 5322 §4.4."""
-    for kind, text in pieces:
-        if kind == "mark" and text == b"<":
-            return True
-    return False
-
-
 def _close(pieces: list[tuple[str, bytes]], comment: bytes | None, found: list[Entry]) -> None:
     """Makes an entry of the pieces between two commas; none of nothing."""
     pieces = _trimmed(pieces)
@@ -137,7 +132,7 @@ def _close(pieces: list[tuple[str, bytes]], comment: bytes | None, found: list[E
         found.append((_words(pieces), None, MISSING_MAILBOX, MISSING_DOMAIN))
         return
     at = len(marks) - 1 - marks[::-1].index(b"@") if b"@" in marks else len(marks)
-    mailbox = _words(pieces[:at]) or MISSING_MAILBOX
+    mailbox = _local(pieces[:at]) or MISSING_MAILBOX
     host = b"".join(text for kind, text in pieces[at + 1 :] if kind != "space") or MISSING_DOMAIN
     found.append((name or comment or None, route or None, mailbox, host))
 
@@ -152,20 +147,20 @@ def _trimmed(pieces: list[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
 
 
 def _words(pieces: list[tuple[str, bytes]]) -> bytes | None:
-    """The words with one space where there was any; none around the dots of an obsolete local part."""
+    """The words as one text, with one space wherever there was white space."""
     parts: list[bytes] = []
-    is_apart = False
-    for kind, text in pieces:
-        if kind == "space":
-            is_apart = True
-            continue
-        if is_apart and parts and not (text.startswith(b".") or text == b"@" or parts[-1].endswith((b".", b"@"))):
+    for kind, text in _trimmed(pieces):
+        if kind != "space":
+            parts.append(text)
+        elif parts[-1] != b" ":
             parts.append(b" ")
-        elif is_apart and parts and parts[-1].endswith(b".") and len(parts[-1]) > 1 and text != b".":
-            parts.append(b" ")
-        parts.append(text)
-        is_apart = False
     return b"".join(parts) or None
+
+
+def _local(pieces: list[tuple[str, bytes]]) -> bytes | None:
+    """The words of a local part; an obsolete one may have white space around its dots. RFC 5322 §4.4."""
+    words = _words(pieces)
+    return words if words is None else _AROUND_DOT.sub(b".", words)
 
 
 @dataclass(frozen=True, slots=True)

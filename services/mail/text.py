@@ -33,6 +33,9 @@ _ALIASES: Final = {
     "unknown-8bit": "cp1252",
     "x-unknown": "cp1252",
 }
+_NOT_CHARSETS: Final = frozenset(
+    ("idna", "mbcs", "oem", "punycode", "raw-unicode-escape", "undefined", "unicode-escape")
+)
 _WORD = re.compile(rb"=\?([^?\s*]{1,64})(?:\*[^?\s]{0,32})?\?([bBqQ])\?([^?]{0,4096})\?=")
 _HEX = re.compile(rb"=([0-9A-Fa-f]{2})")
 _UNSAFE = re.compile("[\0\ud800-\udfff]")
@@ -55,10 +58,7 @@ def codec(charset: str) -> str | None:
         return None
     # Python's own codecs between bytes and bytes, or for source text, are no charsets. The flag is not in the stubs.
     is_text = getattr(found, "_is_text_encoding", False)
-    return found.name if is_text and found.name not in _NOT_CHARSETS else None
-
-
-_NOT_CHARSETS: Final = frozenset({"idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined", "mbcs", "oem"})
+    return found.name if is_text and found.name.replace("_", "-") not in _NOT_CHARSETS else None
 
 
 def decode(octets: bytes, charset: str = "utf-8") -> str:

@@ -44,7 +44,6 @@ class ContentType:
 
 
 TEXT_PLAIN: Final = ContentType(b"text", b"plain", [])
-MESSAGE: Final = ContentType(b"message", b"rfc822", [])
 
 
 def content_type(value: bytes) -> ContentType:
@@ -67,8 +66,8 @@ def disposition(value: bytes) -> tuple[bytes, Parameters] | None:
 
 
 def token(value: bytes) -> bytes | None:
-    """The first word of an unfolded field value, such as a transfer encoding's name. RFC 2045 §6.1."""
-    found = _TOKEN.search(without_comments(value))
+    """The word that an unfolded field value is, such as a transfer encoding's name; None for others. RFC 2045 §6.1."""
+    found = _TOKEN.fullmatch(without_comments(value).strip())
     return found[0][:VALUE_LIMIT] if found else None
 
 

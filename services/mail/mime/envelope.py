@@ -24,9 +24,10 @@ _ENTRY_STRING: Final = 1024
 
 
 def render_envelope(found: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """The envelope of (name, folded value) pairs. Repeated address fields are one list; of other fields the last counts.
+    """The envelope of (name, folded value) pairs. RFC 9051 §7.5.2.
 
-    An absent or empty sender or reply-to is the from. RFC 9051 §7.5.2.
+    Repeated address fields are one list, so that nobody is hidden; of other fields the last counts. An absent or empty
+    sender or reply-to is the from.
     """
     strings: dict[bytes, bytes] = {}
     lists: dict[bytes, bytes] = {}

@@ -5,6 +5,7 @@ nothing here recurses.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 from services.mail.message import known_fields, unfold
@@ -29,7 +30,32 @@ _CONTENT: Final = frozenset(
 )
 _ROOT_NAMES: Final = _CONTENT | NAMES
 _NO_PART: Final = b'("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 0 0 NIL NIL NIL NIL)'
-_OPAQUE: Final = b'("application" "octet-stream" NIL '
+_OPAQUE: Final = b'"application" "octet-stream" NIL'
+_EXTENSIONS: Final = frozenset((b"content-disposition", b"content-language", b"content-location"))
+# Content types up to this many octets are remembered: most parts of the world's mail carry one of a few.
+_USUAL: Final = 128
+
+
+class _Kind:
+    """What a Content-Type field says, and how it is rendered: with the type, or for a multipart only the subtype."""
+
+    __slots__ = ("boundary", "is_multipart", "is_text", "media", "rendered")
+
+    def __init__(self, value: bytes) -> None:
+        kind = content.content_type(unfold(value))
+        self.media = kind.media
+        self.is_text = self.media.startswith(b"text/")
+        self.is_multipart = self.media.startswith(b"multipart/")
+        self.boundary = (kind.parameter(b"boundary") or b"") if self.is_multipart else b""
+        names = b"" if self.is_multipart else string(kind.type) + b" "
+        self.rendered = b"%b%b %b" % (
+            names,
+            string(kind.subtype),
+            _parameters(kind.parameters, is_text=self.is_text),
+        )
+
+
+_usual_kind = lru_cache(maxsize=512)(_Kind)
 
 
 class Node:
@@ -69,35 +95,33 @@ class Node:
         fields: dict[bytes, bytes] = {}
         for name, value in found:
             fields.setdefault(name, value)
-        kind = content.MESSAGE if is_in_digest else content.TEXT_PLAIN
-        if b"content-type" in fields:
-            kind = content.content_type(unfold(fields[b"content-type"]))
-        media = kind.media
-        self.is_text = media.startswith(b"text/")
+        declared = fields.get(b"content-type")
+        if declared is None:
+            kind = _IN_DIGEST if is_in_digest else _UNDECLARED
+        else:
+            kind = _usual_kind(declared) if len(declared) <= _USUAL else _Kind(declared)
         transfer = fields.get(b"content-transfer-encoding")
-        encoding = (content.token(unfold(transfer)) if transfer is not None else None) or b"7bit"
+        encoding = b"7bit" if transfer is None else content.token(unfold(transfer)) or b"7bit"
         self.encoding = encoding.lower()
-        is_multipart = media.startswith(b"multipart/")
-        boundary = (kind.parameter(b"boundary") or b"").rstrip(b" \t") if is_multipart else b""
-        is_opaque = len(boundary) > BOUNDARY_LIMIT or (is_deepest and (is_multipart or media == b"message/rfc822"))
+        media, boundary = kind.media, kind.boundary
+        is_multipart = kind.is_multipart
+        is_opaque = len(boundary) > BOUNDARY_LIMIT or (
+            is_deepest and (is_multipart or media == b"message/rfc822")
+        )
         if is_opaque:
             self.media = b"application/octet-stream"
         else:
             self.media = media
             self.boundary = boundary or None
+            self.is_text = kind.is_text
             self.is_message = media == b"message/rfc822"
             self.is_digest = media == b"multipart/digest"
-        given = _parameters(kind.parameters, is_text=self.is_text)
-        extensions = b"%b %b %b" % (
-            _disposition(fields.get(b"content-disposition")),
-            _languages(fields.get(b"content-language")),
-            _nstring(fields.get(b"content-location")),
-        )
+        extensions = b"NIL NIL NIL" if _EXTENSIONS.isdisjoint(fields) else _extensions(fields)
         if is_multipart and not is_opaque:
-            self.rear = b" %b %b %b)" % (string(kind.subtype), given, extensions)
+            self.rear = b" %b %b)" % (kind.rendered, extensions)
             return
-        front = _OPAQUE if is_opaque else b"(%b %b %b " % (string(kind.type), string(kind.subtype), given)
-        self.front = front + b"%b %b %b " % (
+        self.front = b"(%b %b %b %b " % (
+            _OPAQUE if is_opaque else kind.rendered,
             _nstring(fields.get(b"content-id")),
             _nstring(fields.get(b"content-description")),
             string(encoding),
@@ -143,13 +167,23 @@ def render_structure(nodes: Sequence[Node]) -> bytes:
 def encode_parts(nodes: Sequence[Node]) -> bytes:
     """The part map of the parts, given in the order in which they begin; see PartMap."""
     return b"".join(
-        pack(node.header_start, node.body_start, node.end, node.lines, node.children, node.media, node.encoding)
+        pack(
+            node.header_start, node.body_start, node.end, node.lines, node.children, node.media, node.encoding
+        )
         for node in nodes
     )
 
 
 def _nstring(value: bytes | None) -> bytes:
     return NIL if value is None else nstring(unfold(value)[: content.VALUE_LIMIT])
+
+
+def _extensions(fields: dict[bytes, bytes]) -> bytes:
+    return b"%b %b %b" % (
+        _disposition(fields.get(b"content-disposition")),
+        _languages(fields.get(b"content-language")),
+        _nstring(fields.get(b"content-location")),
+    )
 
 
 def _parameters(given: content.Parameters, *, is_text: bool) -> bytes:
@@ -178,3 +212,7 @@ def _disposition(value: bytes | None) -> bytes:
 def _languages(value: bytes | None) -> bytes:
     tags = [] if value is None else content.languages(unfold(value)[: content.VALUE_LIMIT])
     return b"(%b)" % b" ".join(map(string, tags)) if tags else NIL
+
+
+_UNDECLARED: Final = _Kind(b"text/plain")
+_IN_DIGEST: Final = _Kind(b"message/rfc822")

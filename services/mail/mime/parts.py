@@ -136,10 +136,11 @@ def _read(data: bytes, head: int) -> Part:
         position += _RECORD.size
         name = data[position : position + media]
         position += media
-        part = Part(
-            start + head if open_parts else 0, body + head, end + head, lines, name, data[position : position + encoding]
-        )
+        transfer = data[position : position + encoding]
         position += encoding
+        if open_parts:
+            start += head
+        part = Part(start, body + head, end + head, lines, name, transfer)
         open_parts.append((part, children, []))
         while len(open_parts[-1][2]) == open_parts[-1][1]:
             part, _, inside = open_parts.pop()

@@ -1,6 +1,7 @@
 """How IMAP writes strings, and BODY out of BODYSTRUCTURE. RFC 9051 §4.3, §9.
 
-The rule: what is rendered here can be sent as it is: quoted where IMAP4rev1 can quote, a literal otherwise, never a NUL.
+The rule: what is rendered here can be sent as it is: quoted where IMAP4rev1 can quote, a literal otherwise, and never
+a NUL.
 """
 
 import re
@@ -42,12 +43,12 @@ _LEAF, _TEXT, _MESSAGE = 7, 8, 10
 class _List:
     """A parenthesised list that is being read: which of its elements go on, and whether they are bodies."""
 
-    __slots__ = ("count", "is_body", "is_kept", "is_multipart", "limit", "media")
+    __slots__ = ("count", "is_body", "is_complete", "is_kept", "is_multipart", "limit", "media")
 
     def __init__(self, *, is_kept: bool, is_body: bool) -> None:
         self.is_kept, self.is_body = is_kept, is_body
         self.count, self.limit = 0, _LEAF
-        self.is_multipart = False
+        self.is_multipart = self.is_complete = False
         self.media = b""
 
     def admit(self, token: bytes, *, is_list: bool) -> tuple[bool, bool]:
@@ -56,10 +57,10 @@ class _List:
         if not self.is_body:
             return self.is_kept, False
         if self.is_multipart:
-            if not is_list and self.limit == _LEAF:
-                self.limit = self.count  # the subtype is the last of the basic form
-                return True, False
-            return is_list and self.limit == _LEAF, is_list
+            if self.is_complete:
+                return False, False
+            self.is_complete = not is_list  # the subtype is the last of the basic form
+            return True, is_list
         if index == 0:
             self.is_multipart, self.media = is_list, token.strip(b' "').lower()
             return True, is_list

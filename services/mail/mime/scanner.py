@@ -138,7 +138,7 @@ class Scanner:
         reads = (self._read_header, self._read_body, self._read_line)
         while reads[self._reading](data, is_last=is_last):
             pass
-        self._count(data, max(self._counted, self._position))
+        self._count(data, self.size if is_last else max(self._counted, self._position))
 
     def _count(self, data: bytes | bytearray, end: int) -> None:
         """Counts the line ends before `end`."""
@@ -158,40 +158,45 @@ class Scanner:
                 self._end_header(data, start + (2 if first == b"\r\n" else 1))
                 return True
             if first == b"--" and self._boundaries.needle:
-                found = self._boundary_at(data, start, is_last=is_last)
-                if found is None:
-                    return False
-                if found[0] is not None:
-                    self._end_header(data, start)
-                    self._enter(data, start, start, found[0], is_closing=found[1])
-                    return True
+                ended = self._ends_at(data, start, is_last=is_last)
+                if ended is not False:
+                    return ended is True
         pattern = _STOP if self._boundaries.needle else _BLANK
-        while True:
-            match = pattern.search(data, self._searched - base)
-            if match is None:
-                self.visited += limit - self._searched
-                break
+        while match := pattern.search(data, self._searched - base):
             line_end, end = match.start() + base, match.end() + base
             self.visited += end - self._searched
-            if data[match.end() - 1] == 10:
+            if data[end - base - 1] == 10:
                 self._end_header(data, end)
                 return True
             self._searched = line_end
-            found = self._boundary_at(data, line_end + 1, is_last=is_last)
-            if found is None:
-                self._keep_header(data, line_end)
-                return False
-            if found[0] is not None:
-                self._end_header(data, line_end + 1)
-                self._enter(data, line_end + 1, line_end + 1, found[0], is_closing=found[1])
-                return True
+            ended = self._ends_at(data, line_end + 1, is_last=is_last)
+            if ended is not False:
+                if ended is None:
+                    self._keep_header(data, line_end)
+                return ended is True
             self._searched = line_end + 1
+        self.visited += max(0, limit - self._searched)
         if is_last:
             self._end_header(data, limit)
             return True
         self._searched = max(self._searched, limit - 2)
         self._keep_header(data, self._searched)
         return False
+
+    def _ends_at(self, data: bytes | bytearray, start: int, *, is_last: bool) -> bool | None:
+        """Ends the header if the line at `start` is a boundary; None if the line must be seen further."""
+        found = self._boundary_at(data, start, is_last=is_last)
+        if found is None:
+            return None
+        boundary, is_closing = found
+        if boundary is None:
+            return False
+        self._end_header(data, start)
+        if self._reading is _Reading.HEADER:
+            # The part turned out to be a message: its own header is what ends here, and it is empty.
+            self._end_header(data, start)
+        self._enter(data, start, start, boundary, is_closing=is_closing)
+        return True
 
     def _keep_header(self, data: bytes | bytearray, searched: int) -> None:
         """Lets go of a header that is longer than what counts of it."""
