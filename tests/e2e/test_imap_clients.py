@@ -6,6 +6,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,22 +58,28 @@ def client(request: pytest.FixtureRequest, system: System, login: str) -> Iterat
     client.logout()
 
 
+def current(client: imaplib.IMAP4) -> str:
+    """The mailbox that the fixture made last."""
+    listed: Any = client.list(pattern="box-*")[1]
+    return str(listed[-1].split()[-1].decode())
+
+
 def test_a_message_comes_back_as_it_went_in(client: imaplib.IMAP4) -> None:
     """RFC 9051 §6.3.12."""
-    name = client.list(pattern="box-*")[1][-1].split()[-1].decode()
-    assert client.append(name, r"(\Flagged)", "01-Feb-2003 04:05:06 +0100", LETTER)[0] == "OK"
+    name = current(client)
+    assert client.append(name, r"(\Flagged)", '"01-Feb-2003 04:05:06 +0100"', LETTER)[0] == "OK"
     client.noop()
-    fetched = client.fetch("1", "(FLAGS BODY.PEEK[])")[1]
+    fetched: Any = client.fetch("1", "(FLAGS BODY.PEEK[])")[1]
     assert fetched[0][1] == LETTER
     assert b"\\Flagged" in fetched[0][0]
-    structure = client.fetch("1", "(ENVELOPE BODYSTRUCTURE INTERNALDATE)")[1][0]
+    structure: Any = client.fetch("1", "(ENVELOPE BODYSTRUCTURE INTERNALDATE)")[1][0]
     assert b'"hello"' in structure
     assert b'"01-Feb-2003 03:05:06 +0000"' in structure
 
 
 def test_flags_copies_and_expunges(client: imaplib.IMAP4) -> None:
     """RFC 9051 §6.4."""
-    name = client.list(pattern="box-*")[1][-1].split()[-1].decode()
+    name = current(client)
     for _ in range(3):
         client.append(name, None, None, LETTER)
     client.noop()

@@ -257,3 +257,25 @@ async def test_a_silent_store_is_news_for_others_only(store: MemoryStore) -> Non
         two.send(b"c NOOP\r\n")
         await expect(two, "* 1 FETCH (UID 1 FLAGS (\\Seen))")
         await expect(two, "c OK ...")
+
+
+async def test_what_came_in_plain_text_behind_starttls_is_forgotten(store: MemoryStore) -> None:
+    """RFC 9051 §6.2.1, CVE-2011-0411."""
+
+    class Securing(MemoryConnection):
+        async def start_tls(self, reply: bytes) -> None:
+            self.write(reply)
+            self.is_tls, self.has_tls = True, False
+
+    connection = Securing()
+    connection.has_tls = True
+    async with dialogues.door(store) as door:
+        serving = asyncio.create_task(door_serves(door, connection))
+        await expect(connection, "* OK ...")
+        connection.send(b"a STARTTLS\r\nb CREATE injected\r\nc LOG")
+        await expect(connection, "a OK Begin TLS now")
+        connection.send(b"d CAPABILITY\r\n")
+        await expect(connection, "* CAPABILITY IMAP4rev1 LITERAL+ ID SASL-IR AUTH=PLAIN")
+        await expect(connection, "d OK ...")
+        connection.send(b"")
+        await serving
