@@ -1,0 +1,254 @@
+"""SQL of mailboxes. Whatever builds a view is one statement, so that counters and live uids share a snapshot.
+
+The rule: create, delete and rename run after their account's lock, in a snapshot of their own; outcomes are rows.
+"""
+
+from typing import Final
+
+from services.storage.transaction import Statement
+
+_MAILBOX: Final = "b.mailbox_id, b.name, s.uid_validity, b.special_use, b.object_id"
+_STATUS: Final = "s.uid_next, s.highest_modseq, s.first_recent, s.messages, s.unseen, s.deleted, s.bytes"
+
+# Index mailboxes_by_name, primary key of mailbox_state.
+LIST: Final = Statement(
+    "list mailboxes",
+    f"""
+    SELECT {_MAILBOX} FROM mailboxes b JOIN mailbox_state s USING (account_id, mailbox_id)
+    WHERE b.account_id = %(account_id)s ORDER BY b.name
+    """,
+)
+
+# Primary key of subscriptions.
+SUBSCRIBED: Final = Statement(
+    "list subscriptions", "SELECT name FROM subscriptions WHERE account_id = %(account_id)s ORDER BY name"
+)
+
+# Primary key of subscriptions.
+SUBSCRIBE: Final = Statement(
+    "subscribe",
+    "INSERT INTO subscriptions (account_id, name) VALUES (%(account_id)s, %(name)s) ON CONFLICT DO NOTHING",
+)
+UNSUBSCRIBE: Final = Statement(
+    "unsubscribe", "DELETE FROM subscriptions WHERE account_id = %(account_id)s AND name = %(name)s"
+)
+
+# Index mailboxes_by_name, primary key of mailbox_state.
+STATUS: Final = Statement(
+    "status",
+    f"""
+    SELECT {_MAILBOX}, {_STATUS} FROM mailboxes b JOIN mailbox_state s USING (account_id, mailbox_id)
+    WHERE b.account_id = %(account_id)s AND b.name = %(name)s
+    """,
+)
+
+# Index mailboxes_by_name; primary keys of mailbox_state, flag_blocks (a range) and keywords.
+OPEN: Final = Statement(
+    "open",
+    f"""
+    SELECT {_MAILBOX}, {_STATUS}, f.blocks, f.masks,
+        ARRAY(SELECT name FROM keywords k WHERE k.account_id = %(account_id)s ORDER BY number)
+    FROM mailboxes b JOIN mailbox_state s USING (account_id, mailbox_id)
+    CROSS JOIN LATERAL (
+        SELECT array_agg(block) AS blocks, array_agg(live) AS masks FROM (
+            SELECT block, live FROM flag_blocks f
+            WHERE f.account_id = %(account_id)s AND f.mailbox_id = b.mailbox_id AND f.live <> 0 ORDER BY block
+        ) lives
+    ) f
+    WHERE b.account_id = %(account_id)s AND b.name = %(name)s
+    """,
+)
+
+# Locks one row of mailbox_state and waits for nothing else.
+CLAIM_RECENT: Final = Statement(
+    "claim recent",
+    """
+    WITH held AS MATERIALIZED (
+        SELECT first_recent FROM mailbox_state
+        WHERE account_id = %(account_id)s AND mailbox_id = %(mailbox_id)s FOR UPDATE
+    ), claimed AS (
+        UPDATE mailbox_state s SET first_recent = %(uid_next)s FROM held
+        WHERE s.account_id = %(account_id)s AND s.mailbox_id = %(mailbox_id)s AND held.first_recent < %(uid_next)s
+    )
+    SELECT least(first_recent, %(uid_next)s) FROM held
+    """,
+)
+
+# Primary key of mailbox_state.
+HIGHEST_MODSEQ: Final = Statement(
+    "highest modseq",
+    """
+    SELECT highest_modseq FROM mailbox_state WHERE account_id = %(account_id)s AND mailbox_id = %(mailbox_id)s
+    """,
+)
+
+# Primary keys of mailbox_state and account_state; index changes_by_mailbox (a range); primary key of flag_blocks, once
+# for each block that the log names, and a range from uid_next on.
+SYNC: Final = Statement(
+    "sync",
+    f"""
+    WITH log AS MATERIALIZED (
+        SELECT kind, runs FROM changes
+        WHERE account_id = %(account_id)s AND mailbox_id = %(mailbox_id)s AND modseq > %(since)s
+    ), touched AS MATERIALIZED (
+        SELECT DISTINCT generate_series((lower(r) - 1) / 64, (upper(r) - 2) / 64) AS block
+        FROM log CROSS JOIN LATERAL unnest(runs * int8multirange(int8range(1, %(uid_next)s))) AS u (r)
+        WHERE kind IN (1, 2)
+    ), flagged AS MATERIALIZED (
+        SELECT f.block, f.more_keywords, e.uid, e.flags, e.modseq
+        FROM touched t CROSS JOIN LATERAL (
+            SELECT * FROM flag_blocks b WHERE b.account_id = %(account_id)s AND b.mailbox_id = %(mailbox_id)s
+                AND b.block = t.block OFFSET 0
+        ) f CROSS JOIN LATERAL (
+            SELECT f.block * 64 + i AS uid, flags, modseq
+            FROM unnest(f.flags, f.modseqs) WITH ORDINALITY AS u (flags, modseq, i)
+            WHERE modseq > %(since)s AND (f.live >> (i - 1)::integer) & 1 = 1
+        ) e WHERE e.uid < %(uid_next)s
+    )
+    SELECT {_STATUS}, a.log_floor, n.blocks, n.masks,
+        (SELECT range_agg(r) FROM log CROSS JOIN LATERAL unnest(runs) AS u (r) WHERE kind = 3),
+        c.uids, c.flags, c.modseqs,
+        (SELECT jsonb_object_agg(block, more_keywords) FROM flagged WHERE more_keywords IS NOT NULL),
+        ARRAY(SELECT name FROM keywords k WHERE k.account_id = %(account_id)s ORDER BY number)
+    FROM mailbox_state s JOIN account_state a USING (account_id)
+    CROSS JOIN LATERAL (
+        SELECT array_agg(block) AS blocks, array_agg(live) AS masks FROM (
+            SELECT block, live FROM flag_blocks f
+            WHERE f.account_id = %(account_id)s AND f.mailbox_id = %(mailbox_id)s
+                AND f.block >= (%(uid_next)s - 1) / 64 AND f.live <> 0 ORDER BY block
+        ) lives
+    ) n
+    CROSS JOIN LATERAL (
+        SELECT array_agg(uid ORDER BY uid) AS uids, array_agg(flags ORDER BY uid) AS flags,
+            array_agg(modseq ORDER BY uid) AS modseqs FROM flagged
+    ) c
+    WHERE s.account_id = %(account_id)s AND s.mailbox_id = %(mailbox_id)s
+    """,
+)
+
+# Index mailboxes_by_name. Locked by account_state. names: the superiors, then the mailbox itself.
+CREATE: Final = Statement(
+    "create mailbox",
+    """
+    WITH state AS MATERIALIZED (
+        SELECT modseq + 1 AS modseq, mailbox_next,
+            greatest(last_uid_validity + 1, extract(epoch FROM now())::bigint) AS uid_validity
+        FROM account_state WHERE account_id = %(account_id)s
+    ), seen AS MATERIALIZED (
+        SELECT answer[1] AS mailbox_id FROM requests
+        WHERE account_id = %(account_id)s AND request_id = %(request_id)s::uuid
+    ), asked AS MATERIALIZED (
+        SELECT a.name, a.n, b.mailbox_id FROM unnest(%(names)s::text[]) WITH ORDINALITY AS a (name, n)
+        LEFT JOIN mailboxes b ON b.account_id = %(account_id)s AND b.name = a.name
+    ), verdict AS MATERIALIZED (
+        SELECT EXISTS (SELECT FROM asked WHERE name = %(name)s AND mailbox_id IS NOT NULL) AS is_there,
+            (SELECT count(*) FROM mailboxes WHERE account_id = %(account_id)s)
+                + (SELECT count(*) FROM asked WHERE mailbox_id IS NULL) > %(limit)s AS is_full
+    ), missing AS MATERIALIZED (
+        SELECT a.name, s.mailbox_next + row_number() OVER (ORDER BY n) - 1 AS mailbox_id, s.modseq,
+            s.uid_validity + row_number() OVER (ORDER BY n) - 1 AS uid_validity
+        FROM asked a, state s, verdict v
+        WHERE a.mailbox_id IS NULL AND NOT v.is_there AND NOT v.is_full AND NOT EXISTS (SELECT FROM seen)
+    ), made AS (
+        INSERT INTO mailboxes (account_id, mailbox_id, name, special_use, object_id)
+        SELECT %(account_id)s, mailbox_id, name, CASE WHEN name = %(name)s THEN %(special_use)s ELSE '' END,
+            'M' || %(account_id)s || '-' || mailbox_id FROM missing
+    ), state_made AS (
+        INSERT INTO mailbox_state (account_id, mailbox_id, uid_validity, highest_modseq)
+        SELECT %(account_id)s, mailbox_id, uid_validity, modseq FROM missing
+    ), account_written AS (
+        UPDATE account_state a SET modseq = a.modseq + 1, mailbox_next = a.mailbox_next + m.count,
+            last_uid_validity = m.last
+        FROM (SELECT count(*) AS count, max(uid_validity) AS last FROM missing HAVING count(*) > 0) m
+        WHERE a.account_id = %(account_id)s
+    ), changes_written AS (
+        INSERT INTO changes (account_id, modseq, mailbox_id, kind)
+        SELECT %(account_id)s, modseq, mailbox_id, 4 FROM missing
+    ), request_written AS (
+        INSERT INTO requests (account_id, request_id, answer)
+        SELECT %(account_id)s, %(request_id)s::uuid, ARRAY[mailbox_id]
+        FROM missing WHERE name = %(name)s AND %(request_id)s::uuid IS NOT NULL
+    )
+    SELECT EXISTS (SELECT FROM state), v.is_there, v.is_full, (SELECT mailbox_id FROM seen)
+    FROM verdict v
+    """,
+)
+
+# Index mailboxes_by_name. Locked by account_state. The sweeper removes what the mailbox held.
+DELETE: Final = Statement(
+    "delete mailbox",
+    """
+    WITH box AS MATERIALIZED (
+        SELECT b.mailbox_id, s.messages, s.bytes, s.uid_next, a.modseq + 1 AS modseq,
+            EXISTS (
+                SELECT FROM mailboxes c WHERE c.account_id = %(account_id)s
+                    AND c.name > %(name)s || '/' AND c.name < %(name)s || '0'
+            ) AS has_children
+        FROM mailboxes b JOIN mailbox_state s USING (account_id, mailbox_id) JOIN account_state a USING (account_id)
+        WHERE b.account_id = %(account_id)s AND b.name = %(name)s
+    ), going AS MATERIALIZED (
+        SELECT * FROM box WHERE NOT has_children
+    ), gone AS (
+        DELETE FROM mailboxes b USING going g WHERE b.account_id = %(account_id)s AND b.mailbox_id = g.mailbox_id
+    ), state_gone AS (
+        DELETE FROM mailbox_state s USING going g WHERE s.account_id = %(account_id)s AND s.mailbox_id = g.mailbox_id
+    ), account_written AS (
+        UPDATE account_state a SET modseq = a.modseq + 1, used_bytes = a.used_bytes - g.bytes,
+            used_messages = a.used_messages - g.messages
+        FROM going g WHERE a.account_id = %(account_id)s
+    ), changes_written AS (
+        INSERT INTO changes (account_id, modseq, mailbox_id, kind)
+        SELECT %(account_id)s, modseq, mailbox_id, 6 FROM going
+    ), expunged_written AS (
+        INSERT INTO expunged (account_id, mailbox_id, modseq, runs)
+        SELECT %(account_id)s, mailbox_id, modseq, int8multirange(int8range(1, uid_next)) FROM going
+        WHERE uid_next > 1
+    )
+    SELECT has_children FROM box
+    """,
+)
+
+# Index mailboxes_by_name. Locked by account_state. The missing superiors of the new name are made before, by CREATE.
+RENAME: Final = Statement(
+    "rename mailbox",
+    """
+    WITH moving AS MATERIALIZED (
+        SELECT b.mailbox_id, %(new_name)s || substr(b.name, length(%(name)s) + 1) AS new_name
+        FROM mailboxes b WHERE b.account_id = %(account_id)s AND (
+            b.name = %(name)s OR (b.name > %(name)s || '/' AND b.name < %(name)s || '0'))
+    ), verdict AS MATERIALIZED (
+        SELECT EXISTS (SELECT FROM mailboxes WHERE account_id = %(account_id)s AND name = %(name)s) AS is_there,
+            EXISTS (
+                SELECT FROM mailboxes b JOIN moving m ON b.name = m.new_name WHERE b.account_id = %(account_id)s
+            ) AS is_taken,
+            EXISTS (
+                SELECT FROM moving WHERE octet_length(new_name) > %(max_octets)s
+                    OR length(new_name) - length(replace(new_name, '/', '')) >= %(max_depth)s
+            ) AS is_too_long,
+            (SELECT modseq + 1 FROM account_state WHERE account_id = %(account_id)s) AS modseq
+    ), going AS MATERIALIZED (
+        SELECT m.*, v.modseq FROM moving m, verdict v WHERE v.is_there AND NOT v.is_taken AND NOT v.is_too_long
+    ), renamed AS (
+        UPDATE mailboxes b SET name = g.new_name FROM going g
+        WHERE b.account_id = %(account_id)s AND b.mailbox_id = g.mailbox_id
+    ), account_written AS (
+        UPDATE account_state SET modseq = modseq + 1
+        WHERE account_id = %(account_id)s AND EXISTS (SELECT FROM going)
+    ), changes_written AS (
+        INSERT INTO changes (account_id, modseq, mailbox_id, kind)
+        SELECT %(account_id)s, modseq, mailbox_id, 5 FROM going
+    )
+    SELECT is_there, is_taken, is_too_long FROM verdict
+    """,
+)
+
+# Index mailboxes_by_name, a few names. Locked by account_state: makes the superiors that are missing, if the source is
+# there and the target is not.
+CREATE_SUPERIORS: Final = Statement(
+    "create superiors",
+    CREATE.text.replace(
+        "SELECT EXISTS (SELECT FROM asked WHERE name = %(name)s AND mailbox_id IS NOT NULL) AS is_there,",
+        """SELECT NOT EXISTS (SELECT FROM mailboxes WHERE account_id = %(account_id)s AND name = %(source)s)
+                OR EXISTS (SELECT FROM mailboxes WHERE account_id = %(account_id)s AND name = %(name)s) AS is_there,""",
+    ),
+)

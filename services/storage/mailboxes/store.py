@@ -1,0 +1,238 @@
+"""Mailboxes on PostgreSQL. The rule: a number is never used again, and a name's uid_validity only grows."""
+
+from typing import Any, Final
+from uuid import UUID, uuid4
+
+from services.mail.errors import (
+    BehindFloor,
+    HasChildren,
+    InvalidName,
+    LimitExceeded,
+    MailboxExists,
+    MailboxNotFound,
+)
+from services.mail.store.mailboxes import (
+    INBOX,
+    MAX_DEPTH,
+    MAX_NAME_OCTETS,
+    SEPARATOR,
+    Delta,
+    Listing,
+    Mailbox,
+    MailboxKey,
+    MailboxStatus,
+    Opened,
+    canonical_name,
+)
+from services.mail.store.uids import BLOCK, FULL, LAST_UID, from_masks, intersect
+from services.storage.arrays import Bigints, Texts
+from services.storage.mailboxes import statements
+from services.storage.messages import statements as messages
+from services.storage.messages.keywords import join
+from services.storage.runs import from_multirange
+from services.storage.transaction import ConnectionLost, Database, Row
+
+MAX_MAILBOXES: Final = 10_000
+
+
+class PostgresMailboxes:
+    """Implements `services.mail.store.mailboxes.Mailboxes`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def list(self, account_id: int) -> Listing:
+        """See the port."""
+        key = {"account_id": account_id}
+        rows, names = await self._database.read_together((statements.LIST, key), (statements.SUBSCRIBED, key))
+        return Listing([_mailbox(account_id, row) for row in rows], [row[0] for row in names])
+
+    async def create(
+        self, account_id: int, name: str, special_use: str = "", request_id: UUID | None = None
+    ) -> Mailbox:
+        """See the port."""
+        name = canonical_name(name)
+        if name == INBOX:
+            raise MailboxExists
+        values = {
+            "account_id": account_id,
+            "names": Texts([*_superiors(name), name]),
+            "name": name,
+            "special_use": special_use,
+            "limit": MAX_MAILBOXES,
+            # With an id of its own, a create whose answer was lost on the way is settled, not refused.
+            "request_id": request_id or uuid4(),
+        }
+        find = (statements.STATUS, {"account_id": account_id, "name": name})
+        try:
+            (verdict,), found = await self._database.transact([account_id], (statements.CREATE, values), find)
+        except ConnectionLost:
+            (verdict,), found = await self._database.transact([account_id], (statements.CREATE, values), find)
+        is_account, is_there, is_full, seen = verdict
+        if seen is None and is_there:
+            raise MailboxExists
+        if not is_account:
+            raise MailboxNotFound
+        if seen is None and is_full:
+            raise LimitExceeded(f"an account has at most {MAX_MAILBOXES} mailboxes")
+        if not found:
+            raise MailboxNotFound
+        self._database.on_commit([account_id])
+        return _mailbox(account_id, found[0])
+
+    async def delete(self, account_id: int, name: str) -> None:
+        """See the port."""
+        name = canonical_name(name)
+        if name == INBOX:
+            raise InvalidName("INBOX stays")
+        values = {"account_id": account_id, "name": name}
+        rows = (await self._database.transact([account_id], (statements.DELETE, values)))[0]
+        if not rows:
+            raise MailboxNotFound
+        if rows[0][0]:
+            raise HasChildren
+        self._database.on_commit([account_id])
+
+    async def rename(self, account_id: int, name: str, new_name: str) -> None:
+        """See the port. Renaming INBOX moves its messages to a new mailbox and leaves its inferiors."""
+        name, new_name = canonical_name(name), canonical_name(new_name)
+        if new_name == INBOX or new_name == name:
+            raise MailboxExists
+        if new_name.startswith(name + SEPARATOR) and name != INBOX:
+            raise InvalidName("a mailbox cannot go below itself")
+        if name == INBOX:
+            await self._move_inbox(account_id, new_name)
+            return
+        superiors = _superiors(new_name)
+        create = {
+            "account_id": account_id,
+            "names": Texts(superiors),
+            "name": new_name,
+            "source": name,
+            "special_use": "",
+            "limit": MAX_MAILBOXES,
+            "request_id": None,
+        }
+        rename = {
+            "account_id": account_id,
+            "name": name,
+            "new_name": new_name,
+            "max_octets": MAX_NAME_OCTETS,
+            "max_depth": MAX_DEPTH,
+        }
+        steps = [(statements.CREATE_SUPERIORS, create)] if superiors else []
+        rows = (await self._database.transact([account_id], *steps, (statements.RENAME, rename)))[-1]
+        is_there, is_taken, is_too_long = rows[0]
+        if not is_there:
+            raise MailboxNotFound
+        if is_taken:
+            raise MailboxExists
+        if is_too_long:
+            raise InvalidName(f"at most {MAX_DEPTH} levels and {MAX_NAME_OCTETS} octets")
+        self._database.on_commit([account_id])
+
+    async def _move_inbox(self, account_id: int, new_name: str) -> None:
+        inbox, _ = await self.status(account_id, INBOX)
+        await self.create(account_id, new_name)
+        key: dict[str, Any] = {
+            "account_id": account_id,
+            "mailbox_id": inbox.key.mailbox_id,
+            "blocks": Bigints(),
+            "masks": Bigints(),
+            "is_all": True,
+        }
+        copy = {**key, "is_moving": True, "target": new_name, "request_id": None}
+        expunge = {**key, "even_undeleted": True, "epoch": 0}
+        await self._database.transact([account_id], (messages.COPY, copy), (messages.EXPUNGE, expunge))
+        self._database.on_commit([account_id])
+
+    async def subscribe(self, account_id: int, name: str, is_subscribed: bool) -> None:
+        """See the port."""
+        values = {"account_id": account_id, "name": canonical_name(name)}
+        await self._database.write(statements.SUBSCRIBE if is_subscribed else statements.UNSUBSCRIBE, values)
+
+    async def status(self, account_id: int, name: str) -> tuple[Mailbox, MailboxStatus]:
+        """See the port."""
+        values = {"account_id": account_id, "name": canonical_name(name)}
+        rows = await self._database.read(statements.STATUS, values)
+        if not rows:
+            raise MailboxNotFound
+        return _mailbox(account_id, rows[0]), MailboxStatus(*rows[0][5:12])
+
+    async def open(self, account_id: int, name: str, claims_recent: bool) -> Opened:
+        """See the port."""
+        values = {"account_id": account_id, "name": canonical_name(name)}
+        rows = await self._database.read(statements.OPEN, values)
+        if not rows:
+            raise MailboxNotFound
+        row = rows[0]
+        mailbox, status = _mailbox(account_id, row), MailboxStatus(*row[5:12])
+        first_recent = status.first_recent
+        if claims_recent and first_recent < status.uid_next:
+            # Up to what this snapshot shows, so that whoever comes later is recent to somebody.
+            first_recent = await self.claim_recent(mailbox.key, status.uid_next)
+        return Opened(
+            mailbox=mailbox,
+            status=status,
+            blocks=row[12] or [],
+            masks=[mask & FULL for mask in row[13] or []],
+            keywords=row[14],
+            first_recent=first_recent,
+        )
+
+    async def claim_recent(self, mailbox: MailboxKey, uid_next: int) -> int:
+        """See the port."""
+        rows = await self._database.write(statements.CLAIM_RECENT, {**_key(mailbox), "uid_next": uid_next})
+        if not rows:
+            raise MailboxNotFound
+        return int(rows[0][0])
+
+    async def highest_modseq(self, mailbox: MailboxKey) -> int:
+        """See the port."""
+        rows = await self._database.read(statements.HIGHEST_MODSEQ, _key(mailbox))
+        if not rows:
+            raise MailboxNotFound
+        return int(rows[0][0])
+
+    async def sync(self, mailbox: MailboxKey, since: int, uid_next: int) -> Delta:
+        """See the port."""
+        uid_next = min(max(uid_next, 1), LAST_UID + 1)
+        values = {**_key(mailbox), "since": since, "uid_next": uid_next}
+        rows = await self._database.read(statements.SYNC, values)
+        if not rows:
+            raise MailboxNotFound
+        return _delta(rows[0], since, uid_next)
+
+
+def _delta(row: Row, since: int, uid_next: int) -> Delta:
+    log_floor, blocks, masks, expunged, uids, flags, modseqs, more, keywords = row[7:]
+    if since < log_floor:
+        raise BehindFloor
+    more = more or {}
+    added = from_masks(blocks or [], masks or [])
+    below = ((1, uid_next - 1),) if uid_next > 1 else ()
+    return Delta(
+        status=MailboxStatus(*row[:7]),
+        added=intersect(added, ((uid_next, LAST_UID),)),
+        expunged=intersect(from_multirange(expunged), below),
+        uids=uids or [],
+        flags=[
+            join(bits, more.get(str((uid - 1) // BLOCK)), (uid - 1) % BLOCK)
+            for uid, bits in zip(uids or [], flags or [], strict=True)
+        ],
+        modseqs=modseqs or [],
+        keywords=keywords,
+    )
+
+
+def _key(mailbox: MailboxKey) -> dict[str, Any]:
+    return {"account_id": mailbox.account_id, "mailbox_id": mailbox.mailbox_id}
+
+
+def _mailbox(account_id: int, row: Row) -> Mailbox:
+    return Mailbox(MailboxKey(account_id, row[0]), row[1], row[2], row[3], row[4])
+
+
+def _superiors(name: str) -> list[str]:
+    parts = name.split(SEPARATOR)
+    return [SEPARATOR.join(parts[:depth]) for depth in range(1, len(parts))]
