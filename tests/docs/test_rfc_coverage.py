@@ -26,7 +26,7 @@ def test_every_registered_command_has_a_row_whose_test_names_it() -> None:
     wanted |= {("POP3", name.decode()) for name in POP3}
     rows = {
         (door, name): test
-        for door, name, test in re.findall(r"^\| (\w+) \| (\w+) \| .* \| `([^`]+)` \|$", PAGE, re.M)
+        for door, name, test in re.findall(r"^\| (\w+) \| (\w+) \| .* \| `([^`]+)` \|$", PAGE, re.MULTILINE)
     }
     assert wanted - set(rows) == set()
     assert set(rows) - wanted == set()
@@ -45,4 +45,4 @@ def test_every_rfc_that_the_code_cites_has_a_row() -> None:
         number for each in sources for number in re.findall(r"RFC (\d+)", each.read_text(encoding="utf-8"))
     }
     assert len(cited) > 20
-    assert cited - set(re.findall(r"^\| (\d+) \|", PAGE, re.M)) == set()
+    assert cited - set(re.findall(r"^\| (\d+) \|", PAGE, re.MULTILINE)) == set()
