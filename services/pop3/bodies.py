@@ -3,7 +3,7 @@
 Rule: at most PAGE_OCTETS of bodies are held for a session, and a large message is never held whole.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from services.mail.errors import MessageGone
 from services.mail.pop3.maildrop import Maildrop
@@ -25,26 +25,30 @@ class Bodies:
         self._maildrop = maildrop
         self._ahead: dict[int, bytes] = {}
 
-    async def whole(self, number: int, upcoming: list[int]) -> bytes | None:
+    async def whole(self, number: int, upcoming: Callable[[int], list[int]]) -> bytes | None:
         """A message's octets, or None where it is too large to be held.
 
-        upcoming: numbers that are asked for next; they are fetched along as far as a page holds them.
+        upcoming: tells at most so many numbers that are asked for next; a page of them is fetched along.
         Raises MessageGone.
         """
         uid = self._maildrop.uid(number)
         if self._maildrop.size(number) > INLINE_OCTETS:
             return None
         if uid not in self._ahead:
-            await self._fetch([number, *upcoming])
-        body = self._ahead.pop(uid, None)
+            await self._fetch([number, *upcoming(PAGE_MESSAGES)])
+        body = self._ahead.get(uid)
         if body is None:
             raise MessageGone
         return body
 
+    def forget(self) -> None:
+        """Lets go of what was fetched along; called when nothing more is asked for."""
+        self._ahead.clear()
+
     async def _fetch(self, numbers: list[int]) -> None:
         wanted: set[int] = set()
         octets = 0
-        for number in numbers[:PAGE_MESSAGES]:
+        for number in numbers:
             if not self._maildrop.has(number):
                 continue
             size = self._maildrop.size(number)

@@ -35,7 +35,6 @@ from services.pop3.settings import Pop3Settings
 log = logs.get(__name__)
 
 FLUSH_OCTETS = 64 * 1024
-UPCOMING = 1000
 
 
 class Session:
@@ -93,6 +92,7 @@ class Session:
         if command is not None:
             await self._answer(command)
             return
+        self._bodies.forget()
         await self.flush()
         try:
             data = await self.wire.read(timeout=self._patience())
@@ -271,7 +271,7 @@ class Session:
 
     async def retr(self, command: Command) -> None:
         """RETR: RFC 1939 §5."""
-        body = await self._bodies.whole(command.number, self.machine.upcoming(UPCOMING))
+        body = await self._bodies.whole(command.number, self.machine.upcoming)
         if body is None:
             await self.send_message(self._bodies.stream(command.number))
         else:
