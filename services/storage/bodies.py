@@ -84,7 +84,9 @@ class _Intake:
             raise InvalidMessage(f"longer than the {self._size} octets that were announced")
         self._scanner.feed(chunk)
         self._kept += chunk
-        while len(self._kept) > INLINE_OCTETS or (self.upload_id is not None and len(self._kept) >= CHUNK_OCTETS):
+        while len(self._kept) > INLINE_OCTETS or (
+            self.upload_id is not None and len(self._kept) >= CHUNK_OCTETS
+        ):
             await self._write(bytes(memoryview(self._kept)[:CHUNK_OCTETS]))
             del self._kept[:CHUNK_OCTETS]
 

@@ -1,164 +1,157 @@
-"""The change feed: which accounts have something new, told between the copies of storage.
+"""The change feed: tells every copy of storage which accounts were touched.
 
-The rule: nothing is notified inside a transaction that writes (NOTIFY takes a database-wide lock at commit), and the
-signal is a hint: after every LISTEN and every few seconds one query compares the modseqs of all watched accounts.
+Nothing is notified inside a writing transaction: NOTIFY takes a lock on the whole database at its commit. What commits
+within a few milliseconds goes out as one NOTIFY on a connection of the feed's own. The rule: a signal may be lost, or
+come twice; so after every LISTEN, and every 15 seconds, the positions of all followers are compared with the accounts.
 """
 
 import asyncio
-from collections.abc import Sequence
-from typing import Final, Protocol
+import contextlib
+from collections.abc import Iterable, Sequence
+from typing import Final, Protocol, Self
 
 import psycopg
+from psycopg import sql
 
 from services.mail.errors import StoreUnavailable
 from services.plumbing import logs
-from services.storage.arrays import Bigints, Texts
-from services.storage.changes import statements
+from services.storage.arrays import Bigints
+from services.storage.changes.statements import MODSEQS
 from services.storage.transaction import Database
 
 log = logs.get(__name__)
 
 CHANNELS: Final = 16
-_MAX_PAYLOAD: Final = 7_900
-_GATHER_SECONDS: Final = 0.003
-_RECONNECT_SECONDS: Final = 1.0
-_COMPARED_AT_ONCE: Final = 5_000
+GATHER_SECONDS: Final = 0.003
+COMPARE_SECONDS: Final = 15.0
+RECONNECT_SECONDS: Final = 1.0
+# PostgreSQL's bound is 8,000 octets; an id has at most 19 digits and a comma.
+IDS_OF_A_SIGNAL: Final = 390
+
+Direct = psycopg.AsyncConnection[tuple[object, ...]]
 
 
 class Follower(Protocol):
-    """Somebody who follows accounts."""
+    """Who wants to hear of accounts."""
 
-    def touch(self, account_id: int) -> None:
-        """There may be something new."""
-        ...
-
+    @property
     def positions(self) -> dict[int, int]:
-        """The accounts and the modseqs that are known."""
+        """Up to which modseq each account was read."""
         ...
+
+    def stir(self, account_id: int) -> None:
+        """Is told that an account may have changed."""
+        ...
+
+
+def channel(account_id: int) -> str:
+    """The channel on which an account is told of."""
+    return f"restante_{account_id % CHANNELS:02d}"
 
 
 class Feed:
-    """Gathers what was committed here, tells the others, and wakes who follows here."""
+    """Signals of this copy and of all others, to the followers of this one."""
 
-    def __init__(self, database: Database, direct_url: str, compare_seconds: float = 15.0) -> None:
+    def __init__(self, database: Database, direct_url: str) -> None:
         self._database = database
         self._direct_url = direct_url
-        self._compare_seconds = compare_seconds
+        self._followers: dict[int, set[Follower]] = {}
         self._touched: set[int] = set()
-        self._has_touched = asyncio.Event()
-        self._followers: set[Follower] = set()
-        self._by_account: dict[int, set[Follower]] = {}
+        self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self.listening = asyncio.Event()
 
-    def start(self) -> None:
-        """Begins to tell and to listen."""
-        self._database.on_commit = self.committed
-        loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(work) for work in (self._tell(), self._listen(), self._compare_often())]
+    async def __aenter__(self) -> Self:
+        """Begins to listen; followers may come at any time."""
+        self._database.on_commit = self.touch
+        self._tasks = [
+            asyncio.create_task(run()) for run in (self._listen, self._notify, self._compare_often)
+        ]
+        return self
 
-    async def stop(self) -> None:
-        """Ends both."""
+    async def __aexit__(self, *_: object) -> None:
+        """Tells what is left to tell, and ends."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def join(self, follower: Follower) -> None:
-        """From now on its positions are compared."""
-        self._followers.add(follower)
+    def follow(self, account_id: int, follower: Follower) -> None:
+        """From now on the follower is stirred when this account changes."""
+        self._followers.setdefault(account_id, set()).add(follower)
 
-    def part(self, follower: Follower) -> None:
-        """It follows nothing any more."""
-        self._followers.discard(follower)
-        for account_id in list(follower.positions()):
-            self.leave(follower, account_id)
-
-    def follow(self, follower: Follower, account_id: int) -> None:
-        """It is woken for this account."""
-        self._by_account.setdefault(account_id, set()).add(follower)
-
-    def leave(self, follower: Follower, account_id: int) -> None:
-        """No longer."""
-        followers = self._by_account.get(account_id)
+    def leave(self, account_id: int, follower: Follower) -> None:
+        """Stirs it no longer."""
+        followers = self._followers.get(account_id)
         if followers is not None:
             followers.discard(follower)
             if not followers:
-                del self._by_account[account_id]
+                del self._followers[account_id]
 
-    def committed(self, accounts: Sequence[int]) -> None:
-        """Something of these accounts was committed here."""
-        for account_id in accounts:
-            self._wake(account_id)
+    def touch(self, accounts: Sequence[int]) -> None:
+        """These accounts were just written to by this copy."""
+        self._stir(accounts)
         self._touched.update(accounts)
-        self._has_touched.set()
+        self._wake.set()
 
-    def _wake(self, account_id: int) -> None:
-        for follower in self._by_account.get(account_id, ()):
-            follower.touch(account_id)
+    def _stir(self, accounts: Iterable[int]) -> None:
+        for account_id in accounts:
+            for follower in tuple(self._followers.get(account_id, ())):
+                follower.stir(account_id)
 
-    async def _tell(self) -> None:
+    async def _notify(self) -> None:
+        """Sends what was touched in the last few milliseconds, channel by channel."""
         while True:
-            await self._has_touched.wait()
-            await asyncio.sleep(_GATHER_SECONDS)
-            self._has_touched.clear()
-            touched, self._touched = self._touched, set()
-            channels, payloads = _payloads(touched)
             try:
-                await self._database.read(statements.NOTIFY, {"channels": channels, "payloads": payloads})
-            except StoreUnavailable:
-                log.warning("others not told", accounts=len(touched))
+                async with await self._connect() as connection:
+                    while True:
+                        await self._wake.wait()
+                        await asyncio.sleep(GATHER_SECONDS)
+                        self._wake.clear()
+                        await self._tell(connection)
+            except psycopg.Error as error:
+                # Whoever was not told now finds out by comparing.
+                log.warning("feed cannot notify", reason=str(error).splitlines()[:1])
+                await asyncio.sleep(RECONNECT_SECONDS)
+
+    async def _tell(self, connection: Direct) -> None:
+        touched, self._touched = sorted(self._touched), set()
+        by_channel: dict[str, list[int]] = {}
+        for account_id in touched:
+            by_channel.setdefault(channel(account_id), []).append(account_id)
+        for name, ids in by_channel.items():
+            for start in range(0, len(ids), IDS_OF_A_SIGNAL):
+                payload = ",".join(map(str, ids[start : start + IDS_OF_A_SIGNAL]))
+                await connection.execute("SELECT pg_notify(%s, %s)", (name, payload))
 
     async def _listen(self) -> None:
         while True:
             try:
-                await self._listen_once()
-            except (psycopg.Error, OSError) as error:
-                log.warning("feed reconnects", reason=str(error).strip()[:200])
-            finally:
-                self.listening.clear()
-            await asyncio.sleep(_RECONNECT_SECONDS)
+                async with await self._connect() as connection:
+                    for number in range(CHANNELS):
+                        await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel(number))))
+                    await self._compare()
+                    async for signal in connection.notifies():
+                        self._stir(int(each) for each in signal.payload.split(",") if each.isdecimal())
+            except psycopg.Error as error:
+                log.warning("feed cannot listen", reason=str(error).splitlines()[:1])
+            await asyncio.sleep(RECONNECT_SECONDS)
 
-    async def _listen_once(self) -> None:
-        async with await psycopg.AsyncConnection.connect(
-            self._direct_url, autocommit=True, connect_timeout=5
-        ) as connection:
-            for channel in range(CHANNELS):
-                await connection.execute(f"LISTEN restante_{channel}".encode())
-            self.listening.set()
-            await self._compare()
-            async for notification in connection.notifies():
-                for account in notification.payload.split(","):
-                    self._wake(int(account))
+    async def _connect(self) -> Direct:
+        return await psycopg.AsyncConnection.connect(
+            self._direct_url, autocommit=True, connect_timeout=5, keepalives_idle=30, prepare_threshold=None
+        )
 
     async def _compare_often(self) -> None:
         while True:
-            await asyncio.sleep(self._compare_seconds)
+            await asyncio.sleep(COMPARE_SECONDS)
             await self._compare()
 
     async def _compare(self) -> None:
-        """Wakes whoever is behind, whether a signal came or not."""
-        watched = sorted(self._by_account)
-        for start in range(0, len(watched), _COMPARED_AT_ONCE):
-            accounts = Bigints(watched[start : start + _COMPARED_AT_ONCE])
-            try:
-                rows = await self._database.read(statements.MODSEQS, {"accounts": accounts})
-            except StoreUnavailable:
-                return
+        """One query over all followed accounts; stirs the followers that are behind."""
+        if not self._followers:
+            return
+        with contextlib.suppress(StoreUnavailable):
+            rows = await self._database.read(MODSEQS, {"accounts": Bigints(sorted(self._followers))})
             for account_id, modseq in rows:
-                for follower in self._by_account.get(account_id, ()):
-                    if follower.positions().get(account_id, modseq) < modseq:
-                        follower.touch(account_id)
-
-
-def _payloads(accounts: set[int]) -> tuple[Texts, Texts]:
-    """Channels, and account ids with commas, each under PostgreSQL's bound."""
-    channels, payloads = Texts(), Texts()
-    by_channel: dict[int, list[str]] = {}
-    for account_id in accounts:
-        by_channel.setdefault(account_id % CHANNELS, []).append(str(account_id))
-    for channel, ids in by_channel.items():
-        step = _MAX_PAYLOAD // 20
-        for start in range(0, len(ids), step):
-            channels.append(f"restante_{channel}")
-            payloads.append(",".join(ids[start : start + step]))
-    return channels, payloads
+                for follower in tuple(self._followers.get(account_id, ())):
+                    if follower.positions.get(account_id, modseq) < modseq:
+                        follower.stir(account_id)

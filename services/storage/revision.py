@@ -69,7 +69,9 @@ def migrate(database_url: str) -> str:
         if found == newest():
             return found
         engine = create_engine(
-            "postgresql+psycopg://", creator=lambda: _connect(database_url, autocommit=False), poolclass=NullPool
+            "postgresql+psycopg://",
+            creator=lambda: _connect(database_url, autocommit=False),
+            poolclass=NullPool,
         )
         with engine.connect() as connection:
             connection.exec_driver_sql("SET lock_timeout = '5s'")
@@ -116,7 +118,9 @@ def _connect(database_url: str, autocommit: bool = True) -> psycopg.Connection:
 def _check_encoding(connection: psycopg.Connection) -> None:
     encoding = connection.info.parameter_status("server_encoding")
     if encoding != "UTF8":
-        raise SchemaUnknown(f"the database's encoding is {encoding}; make one with ENCODING 'UTF8' LC_CTYPE 'C.UTF-8'")
+        raise SchemaUnknown(
+            f"the database's encoding is {encoding}; make one with ENCODING 'UTF8' LC_CTYPE 'C.UTF-8'"
+        )
 
 
 def _revision_of(connection: psycopg.Connection) -> str | None:

@@ -1,11 +1,8 @@
-"""The whole store on one database, opened and closed as one.
-
-The rule: what was taken is finished before anything is closed.
-"""
+"""The port's parts put together over one database. The rule: nothing here decides; it only says what needs what."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
 
 from services.mail.store import Store
 from services.storage.accounts.passwords import Passwords
@@ -19,60 +16,58 @@ from services.storage.mailboxes.store import PostgresMailboxes
 from services.storage.messages.keywords import Keywords
 from services.storage.messages.store import PostgresMessages
 from services.storage.sessions.store import PostgresSessions
-from services.storage.transaction import Database, PoolSettings
-
-MAX_MESSAGE_OCTETS = 64 * 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Opening:
-    """How a store is opened. direct_url: without a pooler between, for LISTEN; "" is the same address."""
-
-    direct_url: str = ""
-    pool: PoolSettings = PoolSettings()
-    gather: GatherSettings = GatherSettings()
-    max_message_octets: int = MAX_MESSAGE_OCTETS
-    compare_seconds: float = 15.0
+from services.storage.sweep.sweeper import Sweeper, SweepSettings
+from services.storage.transaction import Counts, Database, PoolSettings
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """The store, and what stands behind it."""
+class StoreSettings:
+    """How a store uses its database. message_octets: the largest message."""
 
-    store: Store
+    pool: PoolSettings = field(default_factory=PoolSettings)
+    gather: GatherSettings = field(default_factory=GatherSettings)
+    sweep: SweepSettings = field(default_factory=SweepSettings)
+    message_octets: int = 100 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresStore(Store):
+    """The port on PostgreSQL. counts: statements sent so far. database, sweeper: for verify, and for tests."""
+
+    counts: Counts
     database: Database
     gatherer: Gatherer
-    feed: Feed
+    sweeper: Sweeper
 
 
 @asynccontextmanager
-async def open_parts(database_url: str, opening: Opening = Opening()) -> AsyncIterator[Parts]:
-    """Opens the pool and starts the feed. Raises StoreUnavailable."""
-    async with Database(database_url, opening.pool) as database:
-        feed = Feed(database, opening.direct_url or database_url, opening.compare_seconds)
-        gatherer = Gatherer(database, opening.gather)
-        bodies = Bodies(database, opening.max_message_octets)
-        keywords = Keywords(database)
+async def open_store(
+    database_url: str, direct_url: str = "", settings: StoreSettings = StoreSettings()
+) -> AsyncIterator[PostgresStore]:
+    """A store that lives as long as the context; what was taken is committed before it ends.
+
+    direct_url: the same database without a pooler between. Raises StoreUnavailable.
+    """
+    direct_url = direct_url or database_url
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(Database(database_url, settings.pool))
+        feed = await stack.enter_async_context(Feed(database, direct_url))
+        sweeper = await stack.enter_async_context(Sweeper(database, direct_url, settings.sweep))
+        gatherer = Gatherer(database, settings.gather)
+        stack.push_async_callback(gatherer.close)
         passwords = Passwords()
-        store = Store(
+        stack.callback(passwords.close)
+        bodies = Bodies(database, settings.message_octets)
+        keywords = Keywords(database)
+        yield PostgresStore(
             accounts=PostgresAccounts(database, passwords),
             mailboxes=PostgresMailboxes(database),
             messages=PostgresMessages(database, gatherer, bodies, keywords),
             deliveries=PostgresDeliveries(gatherer, bodies, keywords),
             changes=PostgresChanges(database, feed),
             sessions=PostgresSessions(database),
+            counts=database.counts,
+            database=database,
+            gatherer=gatherer,
+            sweeper=sweeper,
         )
-        feed.start()
-        try:
-            yield Parts(store, database, gatherer, feed)
-        finally:
-            await gatherer.close()
-            await feed.stop()
-            passwords.close()
-
-
-@asynccontextmanager
-async def open_store(database_url: str, opening: Opening = Opening()) -> AsyncIterator[Store]:
-    """The port on a migrated database."""
-    async with open_parts(database_url, opening) as parts:
-        yield parts.store

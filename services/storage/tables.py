@@ -5,6 +5,8 @@ become many. There are no foreign keys between hot tables; `verify` is the check
 migration.
 """
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -22,11 +24,12 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, INT8MULTIRANGE, JSONB
+from sqlalchemy.types import TypeEngine
 
 metadata = MetaData()
 
 
-def _key(name: str, type_: type[BigInteger | Text | Uuid | Integer | SmallInteger] = BigInteger) -> Column[object]:
+def _key(name: str, type_: type[TypeEngine[Any]] = BigInteger) -> Column[object]:
     return Column(name, type_, primary_key=True, autoincrement=False)
 
 
@@ -187,7 +190,9 @@ bodies = Table(
 body_shares = Table("body_shares", metadata, _key("account_id"), _key("body_id"), _count("copies"))
 
 # Decoded text, folded, written behind delivery.
-body_text = Table("body_text", metadata, _key("account_id"), _key("body_id"), Column("folded", Text, nullable=False))
+body_text = Table(
+    "body_text", metadata, _key("account_id"), _key("body_id"), Column("folded", Text, nullable=False)
+)
 
 # 256 KB each, but for the last; written before any lock.
 body_chunks = Table(

@@ -79,7 +79,7 @@ class Database:
 
     def __init__(self, url: str, settings: PoolSettings = PoolSettings()) -> None:
         self.counts = Counts()
-        self.on_commit: Callable[[Sequence[int]], None] = lambda accounts: None
+        self.on_commit: Callable[[Sequence[int]], None] = lambda _accounts: None
         self._settings = settings
         self._tasks: set[asyncio.Task[Any]] = set()
         self._pool: psycopg_pool.AsyncConnectionPool[Connection] = psycopg_pool.AsyncConnectionPool(
@@ -191,7 +191,9 @@ class Database:
         cursor = await self._queue(connection, statement, values)
         return await cursor.fetchall() if cursor.description else []
 
-    async def _queue(self, connection: Connection, statement: Statement, values: Values) -> psycopg.AsyncCursor[Row]:
+    async def _queue(
+        self, connection: Connection, statement: Statement, values: Values
+    ) -> psycopg.AsyncCursor[Row]:
         self.counts.statements += 1
         self.counts.by_name[statement.name] = self.counts.by_name.get(statement.name, 0) + 1
         cursor = connection.cursor(binary=True)
@@ -212,7 +214,9 @@ class Database:
             return await run(connection)
         except _TRANSIENT as error:
             is_lost = connection.broken or connection.closed
-            log.warning("statement failed", statement=steps[0][0].name, reason=_first_line(error), is_lost=is_lost)
+            log.warning(
+                "statement failed", statement=steps[0][0].name, reason=_first_line(error), is_lost=is_lost
+            )
             if is_lost:
                 raise ConnectionLost("the connection to the database was lost") from error
             raise StoreUnavailable(_first_line(error)) from error

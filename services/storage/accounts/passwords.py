@@ -42,7 +42,9 @@ class Passwords:
 
     async def hash(self, password: bytes) -> bytes:
         """The secret to keep."""
-        return (await asyncio.get_running_loop().run_in_executor(self._pool, self._hasher.hash, password)).encode()
+        return (
+            await asyncio.get_running_loop().run_in_executor(self._pool, self._hasher.hash, password)
+        ).encode()
 
     async def is_right(self, password: bytes, account_id: int, version: int, secret: bytes | None) -> bool:
         """Whether the password matches; secret None is nobody's."""

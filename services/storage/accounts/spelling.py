@@ -13,7 +13,9 @@ POSTMASTER: Final = "postmaster"
 
 _LABEL: Final = re.compile(r"(?!-)[\w-]{1,63}(?<!-)")
 _LITERAL: Final = re.compile(r"\[[0-9a-zA-Z:.]{3,60}\]")
-_DOT_STRING: Final = re.compile(r"[^\s\x00-\x20\x7f-\x9f()<>@,;:\\\"\[\].]+(?:\.[^\s\x00-\x20\x7f-\x9f()<>@,;:\\\"\[\].]+)*")
+_DOT_STRING: Final = re.compile(
+    r"[^\s\x00-\x20\x7f-\x9f()<>@,;:\\\"\[\].]+(?:\.[^\s\x00-\x20\x7f-\x9f()<>@,;:\\\"\[\].]+)*"
+)
 _MAX_LOCAL_OCTETS: Final = 64
 _MAX_ADDRESS_OCTETS: Final = 254
 
@@ -23,7 +25,9 @@ def canonical_domain(domain: str) -> str:
     folded = unicodedata.normalize("NFC", domain).lower().removesuffix(".")
     if _LITERAL.fullmatch(folded):
         return folded
-    if len(folded.encode("utf-8", "replace")) > 253 or not all(_LABEL.fullmatch(label) for label in folded.split(".")):
+    if len(folded.encode("utf-8", "replace")) > 253 or not all(
+        _LABEL.fullmatch(label) for label in folded.split(".")
+    ):
         raise InvalidAddress("not a domain")
     return folded
 

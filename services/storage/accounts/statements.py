@@ -117,7 +117,9 @@ COUNT_FAILURE: Final = Statement(
 )
 
 # Primary key of login_failures.
-FORGET_FAILURES: Final = Statement("forget login failures", "DELETE FROM login_failures WHERE key = %(login_key)s")
+FORGET_FAILURES: Final = Statement(
+    "forget login failures", "DELETE FROM login_failures WHERE key = %(login_key)s"
+)
 
 # Primary keys of addresses, accounts and account_state; mailboxes by name. array_position prefers the exact address.
 RESOLVE: Final = Statement(

@@ -21,7 +21,7 @@ from services.mail.errors import (
 from services.mail.store.accounts import Account, AccountPage, Quota, Recipient, Usage
 from services.storage.accounts import statements
 from services.storage.accounts.passwords import MAX_WAITING, Passwords
-from services.storage.accounts.spelling import POSTMASTER, canonical_address, canonical_domain, candidates
+from services.storage.accounts.spelling import POSTMASTER, candidates, canonical_address, canonical_domain
 from services.storage.arrays import Bigints, Texts
 from services.storage.transaction import Database, Row
 
@@ -87,7 +87,9 @@ class PostgresAccounts:
     async def set_password(self, account_id: int, password: bytes) -> None:
         """See the port."""
         secret = await self._secret(password)
-        if not await self._database.write(statements.SET_PASSWORD, {"account_id": account_id, "secret": secret}):
+        if not await self._database.write(
+            statements.SET_PASSWORD, {"account_id": account_id, "secret": secret}
+        ):
             raise AccountUnknown
 
     async def set_quota(self, account_id: int, quota: Quota) -> None:
@@ -190,7 +192,7 @@ def _check_quota(quota: Quota) -> None:
 def _network_key(network: str) -> str:
     """Loopback is not counted: everything that runs beside us comes from there. IPv6 counts by /64."""
     try:
-        address = ipaddress.ip_address(network.split("%")[0])
+        address = ipaddress.ip_address(network.split("%", maxsplit=1)[0])
     except ValueError:
         return f"network {network[:100]}" if network else ""
     if address.is_loopback:

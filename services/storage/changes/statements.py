@@ -1,41 +1,28 @@
-"""SQL of the change log. Read by (account, modseq), the primary key of changes."""
+"""SQL of the change log. It is append only: a page read once is never read otherwise."""
 
 from typing import Final
 
 from services.storage.transaction import Statement
 
-# Primary keys of account_state and changes (a range): floor and log share a snapshot.
-LIST: Final = Statement(
-    "list changes",
+# Primary keys of account_state and changes; a page of each account, by LATERAL. WITH TIES: never part of a modseq.
+# One snapshot: rows that the floor has passed are not missed in silence.
+READ: Final = Statement(
+    "read changes",
     """
-    SELECT a.modseq, a.log_floor, c.modseq, c.mailbox_id, c.kind, c.runs
-    FROM account_state a LEFT JOIN LATERAL (
+    SELECT w.account_id, s.log_floor, s.modseq, c.modseq, c.mailbox_id, c.kind, c.runs
+    FROM unnest(%(accounts)s::bigint[], %(sinces)s::bigint[]) AS w (account_id, since)
+    JOIN account_state s ON s.account_id = w.account_id
+    LEFT JOIN LATERAL (
         SELECT modseq, mailbox_id, kind, runs FROM changes
-        WHERE account_id = %(account_id)s AND modseq > %(since)s
-        ORDER BY modseq, mailbox_id, kind LIMIT %(limit)s
+        WHERE account_id = w.account_id AND modseq > w.since
+        ORDER BY modseq FETCH FIRST %(limit)s ROWS WITH TIES
     ) c ON true
-    WHERE a.account_id = %(account_id)s
-    ORDER BY c.modseq, c.mailbox_id, c.kind
-    """,
-)
-
-# Primary key of changes.
-ONE_MODSEQ: Final = Statement(
-    "list one modseq",
-    """
-    SELECT NULL, NULL, modseq, mailbox_id, kind, runs FROM changes
-    WHERE account_id = %(account_id)s AND modseq = %(modseq)s ORDER BY mailbox_id, kind
+    ORDER BY w.account_id, c.modseq, c.mailbox_id, c.kind
     """,
 )
 
 # Primary key of account_state.
 MODSEQS: Final = Statement(
-    "modseqs", "SELECT account_id, modseq FROM account_state WHERE account_id = ANY(%(accounts)s)"
-)
-
-# Takes a database-wide lock at its own commit, and nothing else is in its transaction.
-NOTIFY: Final = Statement(
-    "notify",
-    "SELECT pg_notify(c.channel, c.payload)"
-    " FROM unnest(%(channels)s::text[], %(payloads)s::text[]) AS c (channel, payload)",
+    "read modseqs",
+    "SELECT account_id, modseq FROM account_state WHERE account_id = ANY(%(accounts)s::bigint[])",
 )

@@ -135,5 +135,6 @@ def outcomes(letters: Sequence[Waiting], rows: Sequence[Sequence[Any]]) -> list[
 def _outcome(row: Sequence[Any]) -> Outcome:
     code, uid_validity, uid, modseq, previous_modseq, answer = row
     if answer:
-        return Outcome(*answer[0], is_repeated=True)
+        code, uid_validity, uid, modseq, previous_modseq = answer[0]
+        return Outcome(code, uid_validity, uid, modseq, previous_modseq, is_repeated=True)
     return Outcome(code, uid_validity or 0, uid or 0, modseq or 0, previous_modseq or 0)

@@ -174,7 +174,8 @@ CREATE: Final = Statement(
     """,
 )
 
-# Index mailboxes_by_name. Locked by account_state. The sweeper removes what the mailbox held.
+# Index mailboxes_by_name; primary keys of mailbox_state and flag_blocks (a range). Locked by account_state. The sweeper
+# removes the messages.
 DELETE: Final = Statement(
     "delete mailbox",
     """
@@ -192,6 +193,8 @@ DELETE: Final = Statement(
         DELETE FROM mailboxes b USING going g WHERE b.account_id = %(account_id)s AND b.mailbox_id = g.mailbox_id
     ), state_gone AS (
         DELETE FROM mailbox_state s USING going g WHERE s.account_id = %(account_id)s AND s.mailbox_id = g.mailbox_id
+    ), blocks_gone AS (
+        DELETE FROM flag_blocks f USING going g WHERE f.account_id = %(account_id)s AND f.mailbox_id = g.mailbox_id
     ), account_written AS (
         UPDATE account_state a SET modseq = a.modseq + 1, used_bytes = a.used_bytes - g.bytes,
             used_messages = a.used_messages - g.messages

@@ -54,7 +54,9 @@ class Pages:
         if not rows:
             raise MailboxNotFound
         uid_next, self._keywords, gone = rows[0]
-        runs = intersect(intersect(self._uids, ((1, LAST_UID),)), ((1, uid_next - 1),)) if uid_next > 1 else ()
+        runs = (
+            intersect(intersect(self._uids, ((1, LAST_UID),)), ((1, uid_next - 1),)) if uid_next > 1 else ()
+        )
         async for found in self._blocks(runs, from_multirange(gone)):
             for first, last in self._cut(found):
                 yield await self._page(found, first, last)

@@ -1,4 +1,7 @@
-"""Processes, sessions and maildrop locks on PostgreSQL. The rule: whoever stops beating loses its own, nobody else's."""
+"""Processes, sessions and maildrop locks on PostgreSQL.
+
+The rule: whoever stops beating loses what is its own, and nobody else's.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,7 +20,9 @@ class PostgresSessions:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def beat(self, process: Process, opened: Sequence[Session], closed: Sequence[UUID]) -> Sequence[UUID]:
+    async def beat(
+        self, process: Process, opened: Sequence[Session], closed: Sequence[UUID]
+    ) -> Sequence[UUID]:
         """See the port."""
         steps: list[tuple[Statement, Values]] = [
             (
@@ -41,7 +46,9 @@ class PostgresSessions:
 
     async def list(self, account_id: int | None = None) -> Sequence[Session]:
         """See the port."""
-        return [Session(*row) for row in await self._database.read(statements.LIST, {"account_id": account_id})]
+        return [
+            Session(*row) for row in await self._database.read(statements.LIST, {"account_id": account_id})
+        ]
 
     async def end(self, session_id: UUID) -> bool:
         """See the port."""

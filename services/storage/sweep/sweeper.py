@@ -1,0 +1,113 @@
+"""Removes what nobody may need any more: dead messages, old requests, the tail of the log, abandoned uploads.
+
+The rule: one copy of storage sweeps at a time (an advisory lock on a connection of its own), a transaction an account,
+and a failure waits for the next round.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final, Self
+
+import psycopg
+
+from services.mail.errors import StoreUnavailable
+from services.plumbing import logs
+from services.storage.sweep import statements
+from services.storage.transaction import Database
+
+log = logs.get(__name__)
+
+_SWEEPING: Final = 7_236_178_802
+PAGE_ACCOUNTS: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class SweepSettings:
+    """Seconds: between two rounds, and for how long each kind of leaving is kept."""
+
+    round_seconds: float = 60.0
+    dead_seconds: float = 15 * 60.0
+    request_seconds: float = 7 * 86400.0
+    log_seconds: float = 30 * 86400.0
+    upload_seconds: float = 86400.0
+
+
+class Sweeper:
+    """Sweeps every account, round after round."""
+
+    def __init__(
+        self, database: Database, direct_url: str, settings: SweepSettings = SweepSettings()
+    ) -> None:
+        self._database = database
+        self._direct_url = direct_url
+        self._settings = settings
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        """Begins."""
+        self._task = asyncio.create_task(self._run())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Ends; a transaction under way is still committed."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.round_seconds)
+            try:
+                await self._sweep_alone()
+            except (StoreUnavailable, psycopg.Error) as error:
+                log.warning("sweep put off", reason=str(error)[:200])
+
+    async def _sweep_alone(self) -> None:
+        """Sweeps unless another copy does so now."""
+        connection = await psycopg.AsyncConnection.connect(
+            self._direct_url, autocommit=True, connect_timeout=5
+        )
+        async with connection:
+            cursor = await connection.execute("SELECT pg_try_advisory_lock(%s)", (_SWEEPING,))
+            row = await cursor.fetchone()
+            if row is not None and row[0]:
+                await self.sweep()
+
+    async def sweep(self) -> None:
+        """One round over everything. Raises StoreUnavailable."""
+        own = self._settings
+        ages = {
+            "dead_seconds": own.dead_seconds,
+            "request_seconds": own.request_seconds,
+            "log_seconds": own.log_seconds,
+        }
+        after = 0
+        while rows := await self._database.read(
+            statements.DUE, {"after": after, "limit": PAGE_ACCOUNTS, **ages}
+        ):
+            for account_id, has_dead, has_requests, has_changes in rows:
+                await self._sweep_account(account_id, has_dead, has_requests, has_changes, ages)
+            after = rows[-1][0]
+        while (await self._database.write(statements.SWEEP_UPLOADS, {"upload_seconds": own.upload_seconds}))[
+            0
+        ][0]:
+            continue
+        await self._database.write(statements.SWEEP_PROCESSES, {})
+
+    async def _sweep_account(
+        self, account_id: int, has_dead: bool, has_requests: bool, has_changes: bool, ages: dict[str, float]
+    ) -> None:
+        values = {"account_id": account_id}
+        if has_dead:
+            dead = {**values, "dead_seconds": ages["dead_seconds"]}
+            await self._database.transact([account_id], (statements.SWEEP_DEAD, dead))
+        if has_requests:
+            requests = {**values, "request_seconds": ages["request_seconds"]}
+            await self._database.write(statements.SWEEP_REQUESTS, requests)
+        if has_changes:
+            await self._database.transact(
+                [account_id],
+                (statements.RAISE_FLOOR, {**values, "log_seconds": ages["log_seconds"]}),
+                (statements.SWEEP_CHANGES, values),
+                (statements.SWEEP_BLOCKS, values),
+            )
