@@ -61,8 +61,11 @@ def codec(charset: str) -> str | None:
     return found.name if is_text and found.name.replace("_", "-") not in _NOT_CHARSETS else None
 
 
-def decode(octets: bytes, charset: str = "utf-8") -> str:
-    """The octets as text; what the charset (or an unknown one) cannot say is read as UTF-8, then as Windows-1252."""
+def decode(octets: bytes, charset: str = "") -> str:
+    """The octets as text, replacing what the charset cannot say.
+
+    Where it is unknown, or only the default of old software, UTF-8 is tried first and Windows-1252 is what remains.
+    """
     name = codec(charset)
     if name == "cp1252" or name is None:
         try:

@@ -136,7 +136,7 @@ class Node:
     @property
     def weight(self) -> int:
         """Octets that the part adds to the rendered structure, numbers and an empty multipart's filling included."""
-        return len(self.front) + len(self.rear) + len(self.envelope) + 128
+        return len(self.front) + len(self.rear) + len(self.envelope) + len(_NO_PART)
 
 
 def render_structure(nodes: Sequence[Node]) -> bytes:

@@ -81,14 +81,12 @@ def body_of(structure: bytes) -> bytes:
     position, size = 0, len(structure)
     while position < size:
         found = _TOKEN.match(structure, position)
-        if found is None:
+        if found is None or (len(stack) == 1 and (kept or not found["open"])):
             raise ProtocolError("malformed body structure")
         start, position = found.span()
         if found["close"]:
             if stack.pop().is_kept:
                 kept.append(b")")
-            if not stack:
-                raise ProtocolError("malformed body structure")
             continue
         if found["literal"]:
             position += int(found["literal"])
@@ -100,6 +98,6 @@ def body_of(structure: bytes) -> bytes:
             kept.append(token)
         if is_list:
             stack.append(_List(is_kept=is_kept, is_body=is_body and is_kept))
-    if len(stack) != 1 or not kept:
+    if len(stack) != 1 or not kept or position != size:
         raise ProtocolError("malformed body structure")
     return b"".join(kept)

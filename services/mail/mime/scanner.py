@@ -17,8 +17,9 @@ from services.mail.mime.nodes import Node, encode_parts, render_structure
 PARTS_LIMIT: Final = 10_000
 DEPTH_LIMIT: Final = 100
 # Once the rendered parts come near this, the rest of the message is the body of the part at hand.
-STRUCTURE_LIMIT: Final = 1024 * 1024
-_STRUCTURE_SLACK: Final = 192 * 1024
+STRUCTURE_LIMIT: Final = 2 * 1024 * 1024
+# More than the two parts that a header may add at most: a message and what is inside.
+_STRUCTURE_SLACK: Final = 512 * 1024
 
 # Behind a line end: the empty line, and (where boundaries are open) what may be one.
 _STOP = re.compile(rb"\n(?:\r?\n|--)")
