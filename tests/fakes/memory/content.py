@@ -4,7 +4,8 @@ The rule: it is the scanner that storage uses; a head in front of the octets onl
 """
 
 from functools import cached_property
-from typing import Any
+
+from services.mail.mime import Structure, scan
 
 
 class Content:
@@ -14,8 +15,6 @@ class Content:
         self.octets = octets
 
     @cached_property
-    def seen(self) -> Any:
+    def seen(self) -> Structure:
         """ENVELOPE, BODYSTRUCTURE and the part map."""
-        from services.mail.mime import scan
-
         return scan(self.octets)
