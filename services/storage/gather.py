@@ -53,12 +53,16 @@ class Gatherer:
         self._slots = asyncio.Semaphore(settings.slots)
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_writing = False
-        self.batches = 0
 
     async def close(self) -> None:
         """Waits for what was taken."""
         while self._tasks:
             await asyncio.wait(self._tasks)
+
+    @property
+    def waiting(self) -> int:
+        """Letters that were passed over and wait for busy accounts; 0 while a batch is under way."""
+        return 0 if self._is_writing else len(self._flying)
 
     async def submit(self, letter: Waiting) -> list[Outcome]:
         """What became of each copy. The caller may be cancelled; a letter that was taken is stored all the same.
@@ -112,11 +116,10 @@ class Gatherer:
     async def _run(self, batch: Sequence[_Entry]) -> None:
         """One autocommitted statement; busy accounts are passed over."""
         letters = [entry.letter for entry in batch]
-        self.batches += 1
         try:
             values = parameters(letters, is_passing=True, is_alone=False)
             rows = await self._database.write(statements.DELIVER, values)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the letters run one by one
             self._part(batch, error)
             return
         self._settle(batch, outcomes(letters, rows))
@@ -201,7 +204,7 @@ class Gatherer:
                     _fail(entry, error)
                     return
                 await asyncio.sleep(0.1 * (attempt + 1))
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - the caller hears it
                 _fail(entry, error)
                 return
             else:
