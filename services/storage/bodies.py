@@ -10,7 +10,7 @@ from typing import Final
 from uuid import UUID, uuid4
 
 from services.mail.errors import InvalidMessage, MessageTooLarge
-from services.mail.mime import PartMap, Scanner
+from services.mail.mime import Scanner
 from services.mail.store.messages import INLINE_OCTETS, Body
 from services.storage.deliveries.batch import Content
 from services.storage.transaction import Database, Statement
@@ -98,7 +98,7 @@ class _Intake:
         seen = self._scanner.finish()
         return Content(
             size=seen.size,
-            header=PartMap.decode(seen.parts, 0).root.body_start,
+            header=seen.header,
             encoding=seen.encoding,
             envelope=seen.envelope,
             structure=seen.structure,

@@ -38,11 +38,12 @@ class _Reading(IntEnum):
 class Structure:
     """What is stored beside a message's octets.
 
-    size: octets. digest: SHA-256. envelope, structure: rendered (RFC 9051 §7.5.2), without NUL. parts: an encoded
-    PartMap. encoding: 0 for 7bit, 1 for 8bit, 2 where there is a NUL.
+    size: octets. header: those up to and with the empty line. digest: SHA-256. envelope, structure: rendered
+    (RFC 9051 §7.5.2), without NUL. parts: an encoded PartMap. encoding: 0 for 7bit, 1 for 8bit, 2 where there is a NUL.
     """
 
     size: int
+    header: int
     digest: bytes
     envelope: bytes
     structure: bytes
@@ -127,6 +128,7 @@ class Scanner:
         root = self._nodes[0]
         return Structure(
             size=self.size,
+            header=root.body_start,
             digest=self._digest.digest(),
             envelope=root.envelope,
             structure=render_structure(self._nodes),
