@@ -11,10 +11,13 @@ import psycopg
 import pytest
 
 from services.mail.store import Store
-from services.storage.store import Opening, open_store
+from services.storage.store import StoreSettings, open_store
 from tests import postgres
 from tests.contract.subject import MAX_MESSAGE_OCTETS, Subject
 from tests.fakes.memory import MemoryStore
+
+
+SETTINGS = StoreSettings(message_octets=MAX_MESSAGE_OCTETS)
 
 
 class Clock:
@@ -65,7 +68,7 @@ def over_postgres(store: Store, url: str) -> Subject:
 @asynccontextmanager
 async def on_postgres(url: str) -> AsyncIterator[Subject]:
     """The truth."""
-    async with open_store(url, Opening(max_message_octets=MAX_MESSAGE_OCTETS)) as store:
+    async with open_store(url, settings=SETTINGS) as store:
         yield over_postgres(store, url)
 
 

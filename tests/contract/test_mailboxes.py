@@ -1,0 +1,266 @@
+"""Mailboxes: their names, their counters, who may see what is recent. RFC 9051 §6.3."""
+
+from uuid import uuid4
+
+import pytest
+
+from services.mail.errors import HasChildren, InvalidName, MailboxExists, MailboxNotFound
+from services.mail.store.changes import ChangeKind
+from services.mail.store.mailboxes import MailboxKey
+from services.mail.store.messages import Items
+from services.mail.store.uids import from_masks
+from tests.contract.subject import EVERY, Subject
+
+
+async def listed(subject: Subject, account_id: int) -> list[str]:
+    """Names in the order they are told."""
+    return [mailbox.name for mailbox in (await subject.store.mailboxes.list(account_id)).mailboxes]
+
+
+async def test_a_new_account_has_an_inbox_and_nothing_else(subject: Subject) -> None:
+    """RFC 9051 §5.1."""
+    account = await subject.account()
+    listing = await subject.store.mailboxes.list(account.account_id)
+    assert [mailbox.name for mailbox in listing.mailboxes] == ["INBOX"]
+    assert list(listing.subscribed) == []
+    _, status = await subject.store.mailboxes.status(account.account_id, "INBOX")
+    assert (status.uid_next, status.first_recent, status.messages, status.size) == (1, 1, 0, 0)
+    assert (status.unseen, status.deleted) == (0, 0)
+    assert status.highest_modseq >= 1, "RFC 7162 §7: a modseq is never 0"
+
+
+async def test_missing_superiors_are_made_too(subject: Subject) -> None:
+    """RFC 9051 §6.3.4; each with an identity of its own."""
+    account_id = (await subject.account()).account_id
+    made = await subject.store.mailboxes.create(account_id, "a/b/c/", "\\Archive")
+    assert (made.name, made.special_use) == ("a/b/c", "\\Archive")
+    listing = await subject.store.mailboxes.list(account_id)
+    assert [mailbox.name for mailbox in listing.mailboxes] == ["INBOX", "a", "a/b", "a/b/c"]
+    assert listing.mailboxes[3] == made
+    assert listing.mailboxes[1].special_use == ""
+    for identity in ("key", "uid_validity", "object_id"):
+        values = {getattr(mailbox, identity) for mailbox in listing.mailboxes}
+        assert len(values) == 4, identity
+
+
+@pytest.mark.parametrize(("made", "asked"), [("inbox/x", "INBOX/x"), ("Cafe\u0301", "Caf\xe9"), ("W", "W/")])
+async def test_two_spellings_are_one_name(subject: Subject, made: str, asked: str) -> None:
+    """RFC 9051 §5.1; attacks: NFC and NFD twins, INBOX in any case."""
+    account_id = (await subject.account()).account_id
+    mailbox = await subject.store.mailboxes.create(account_id, made)
+    assert (await subject.store.mailboxes.status(account_id, asked))[0] == mailbox
+    with pytest.raises(MailboxExists):
+        await subject.store.mailboxes.create(account_id, asked)
+
+
+@pytest.mark.parametrize("name", ["", "a//b", "../a", "a*", "a\0", "x" * 1001])
+async def test_what_cannot_be_a_name_is_refused_everywhere(subject: Subject, name: str) -> None:
+    """InvalidName."""
+    account_id = (await subject.account()).account_id
+    mailboxes = subject.store.mailboxes
+    for refused in (
+        mailboxes.create(account_id, name),
+        mailboxes.rename(account_id, "INBOX", name),
+        mailboxes.subscribe(account_id, name, True),
+        mailboxes.delete(account_id, name),
+    ):
+        with pytest.raises(InvalidName):
+            await refused
+
+
+async def test_a_name_is_used_once(subject: Subject) -> None:
+    """MailboxExists, for INBOX in any case as well."""
+    account_id = (await subject.account()).account_id
+    await subject.store.mailboxes.create(account_id, "a")
+    for name in ("a", "INBOX", "Inbox"):
+        with pytest.raises(MailboxExists):
+            await subject.store.mailboxes.create(account_id, name)
+
+
+async def test_a_repeated_request_id_makes_one_mailbox(subject: Subject) -> None:
+    """And answers it again."""
+    account_id, request_id = (await subject.account()).account_id, uuid4()
+    first = await subject.store.mailboxes.create(account_id, "a/b", "\\Sent", request_id)
+    assert await subject.store.mailboxes.create(account_id, "a/b", "\\Sent", request_id) == first
+    assert await listed(subject, account_id) == ["INBOX", "a", "a/b"]
+
+
+async def test_a_name_that_is_used_again_has_a_greater_uid_validity(subject: Subject) -> None:
+    """RFC 9051 §2.3.1.1; also within one second, and its number is another."""
+    account_id = (await subject.account()).account_id
+    seen = []
+    for _ in range(3):
+        mailbox = await subject.store.mailboxes.create(account_id, "again")
+        await subject.append(mailbox.key)
+        seen.append(mailbox)
+        await subject.store.mailboxes.delete(account_id, "again")
+    assert seen[0].uid_validity < seen[1].uid_validity < seen[2].uid_validity
+    assert len({mailbox.key for mailbox in seen}) == len({mailbox.object_id for mailbox in seen}) == 3
+
+
+async def test_a_deleted_mailbox_is_gone_with_its_messages(subject: Subject) -> None:
+    """RFC 9051 §6.3.5; what it held no longer counts against the quota."""
+    inbox = await subject.inbox()
+    key = (await subject.store.mailboxes.create(inbox.account_id, "a")).key
+    await subject.fill(key, 3)
+    await subject.append(inbox, octets=b"12345")
+    await subject.store.mailboxes.delete(inbox.account_id, "a")
+    usage = await subject.store.accounts.usage(inbox.account_id)
+    assert (usage.bytes, usage.messages) == (5, 1)
+    for asked in (
+        subject.store.mailboxes.status(inbox.account_id, "a"),
+        subject.store.mailboxes.open(inbox.account_id, "a", claims_recent=True),
+        subject.store.mailboxes.delete(inbox.account_id, "a"),
+        subject.store.mailboxes.highest_modseq(key),
+        subject.store.mailboxes.sync(key, 1, 1),
+        subject.store.mailboxes.claim_recent(key, 1),
+        subject.store.messages.append(key, b"x", 1),
+        subject.store.messages.copy(key, EVERY, "INBOX"),
+        subject.store.messages.expunge(key),
+        subject.rows(key, EVERY, Items.FLAGS),
+    ):
+        with pytest.raises(MailboxNotFound):
+            await asked
+
+
+async def test_what_has_inferiors_stays_and_so_does_inbox(subject: Subject) -> None:
+    """RFC 9051 §6.3.5."""
+    account_id = (await subject.account()).account_id
+    await subject.store.mailboxes.create(account_id, "a/b")
+    await subject.store.mailboxes.create(account_id, "ab")
+    with pytest.raises(HasChildren):
+        await subject.store.mailboxes.delete(account_id, "a")
+    for name in ("INBOX", "inbox"):
+        with pytest.raises(InvalidName):
+            await subject.store.mailboxes.delete(account_id, name)
+    await subject.store.mailboxes.delete(account_id, "a/b")
+    await subject.store.mailboxes.delete(account_id, "a")
+    assert await listed(subject, account_id) == ["INBOX", "ab"]
+
+
+async def test_a_subscription_outlives_its_mailbox(subject: Subject) -> None:
+    """RFC 9051 §6.3.7: a name is subscribed, whether it exists or not."""
+    account_id = (await subject.account()).account_id
+    mailboxes = subject.store.mailboxes
+    await mailboxes.create(account_id, "a")
+    for name in ("a", "never", "a", "inbox", "Cafe\u0301"):
+        await mailboxes.subscribe(account_id, name, True)
+    await mailboxes.delete(account_id, "a")
+    assert sorted((await mailboxes.list(account_id)).subscribed) == ["Caf\xe9", "INBOX", "a", "never"]
+    for name in ("never", "Caf\xe9", "unknown"):
+        await mailboxes.subscribe(account_id, name, False)
+    assert sorted((await mailboxes.list(account_id)).subscribed) == ["INBOX", "a"]
+
+
+async def test_a_mailbox_is_renamed_with_its_inferiors(subject: Subject) -> None:
+    """RFC 9051 §6.3.6: what lies below moves along, what only looks alike does not; identities stay (RFC 8474 §4)."""
+    account_id = (await subject.account()).account_id
+    mailboxes = subject.store.mailboxes
+    inner = await mailboxes.create(account_id, "a/b/c")
+    await mailboxes.create(account_id, "a_b")
+    await mailboxes.create(account_id, "ab")
+    await subject.append(inner.key)
+    await mailboxes.rename(account_id, "a", "x/y")
+    assert await listed(subject, account_id) == ["INBOX", "a_b", "ab", "x", "x/y", "x/y/b", "x/y/b/c"]
+    moved, status = await mailboxes.status(account_id, "x/y/b/c")
+    assert (moved.key, moved.object_id, status.messages) == (inner.key, inner.object_id, 1)
+    await mailboxes.rename(account_id, "x/y/b", "b")
+    assert await listed(subject, account_id) == ["INBOX", "a_b", "ab", "b", "b/c", "x", "x/y"]
+
+
+async def test_a_rename_that_cannot_be_changes_nothing(subject: Subject) -> None:
+    """RFC 9051 §6.3.6."""
+    account_id = (await subject.account()).account_id
+    mailboxes = subject.store.mailboxes
+    await mailboxes.create(account_id, "a/b")
+    await mailboxes.create(account_id, "c")
+    before = await listed(subject, account_id)
+    for name, new_name, refusal in (
+        ("nowhere", "d", MailboxNotFound),
+        ("a", "c", MailboxExists),
+        ("c", "INBOX", MailboxExists),
+        ("c", "inbox", MailboxExists),
+        ("c", "a/b", MailboxExists),
+        ("a", "a/b/d", InvalidName),
+        ("a", "x" * 999, InvalidName),
+    ):
+        with pytest.raises(refusal):
+            await mailboxes.rename(account_id, name, new_name)
+    assert await listed(subject, account_id) == before
+
+
+async def test_what_was_done_to_mailboxes_is_in_the_log(subject: Subject) -> None:
+    """One modseq for each write; folder kinds carry no uids."""
+    account_id = (await subject.account()).account_id
+    log = await subject.store.changes.list(account_id, 0, 10)
+    assert [each.kind for each in log] == [ChangeKind.MAILBOX_CREATED]
+    since = log[-1].modseq
+    mailbox = await subject.store.mailboxes.create(account_id, "a/b")
+    await subject.store.mailboxes.rename(account_id, "a/b", "c")
+    await subject.store.mailboxes.delete(account_id, "c")
+    log = await subject.store.changes.list(account_id, since, 100)
+    assert [each.kind for each in log if each.mailbox_id == mailbox.key.mailbox_id] == [
+        ChangeKind.MAILBOX_CREATED,
+        ChangeKind.MAILBOX_RENAMED,
+        ChangeKind.MAILBOX_DELETED,
+    ]
+    assert len({each.modseq for each in log}) == 3
+    assert all(each.uids == () for each in log)
+
+
+async def test_a_status_counts_what_is_there(subject: Subject) -> None:
+    """RFC 9051 §6.3.11: SIZE and the rest, of one moment."""
+    inbox = await subject.inbox()
+    await subject.append(inbox, "\\Seen", octets=b"123")
+    await subject.append(inbox, "\\Deleted", octets=b"4567")
+    await subject.append(inbox, octets=b"")
+    status = (await subject.store.mailboxes.status(inbox.account_id, "INBOX"))[1]
+    assert (status.messages, status.unseen, status.deleted, status.size) == (3, 2, 1, 7)
+    await subject.store.messages.expunge(inbox)
+    status = (await subject.store.mailboxes.status(inbox.account_id, "INBOX"))[1]
+    assert (status.messages, status.unseen, status.deleted, status.size) == (2, 1, 0, 3)
+    assert (status.uid_next, status.first_recent) == (4, 1)
+
+
+async def test_opening_brings_one_snapshot(subject: Subject) -> None:
+    """RFC 9051 §6.3.2: counters, live uids and keywords."""
+    inbox = await subject.inbox()
+    await subject.fill(inbox, 130)
+    await subject.append(inbox, "$Later")
+    await subject.store.messages.expunge(inbox, ((2, 64), (66, 66), (131, 131)), even_undeleted=True)
+    opened = await subject.store.mailboxes.open(inbox.account_id, "inbox", claims_recent=False)
+    mailbox, status = await subject.store.mailboxes.status(inbox.account_id, "INBOX")
+    assert (opened.mailbox, opened.status) == (mailbox, status)
+    assert from_masks(opened.blocks, opened.masks) == ((1, 1), (65, 65), (67, 130))
+    assert list(opened.keywords) == ["$Later"]
+    with pytest.raises(MailboxNotFound):
+        await subject.store.mailboxes.open(inbox.account_id, "nowhere", claims_recent=False)
+
+
+async def test_what_is_recent_is_told_to_one_session(subject: Subject) -> None:
+    """RFC 3501 §2.3.2: SELECT takes it, EXAMINE does not."""
+    inbox = await subject.inbox()
+    open_inbox = subject.store.mailboxes.open
+    await subject.fill(inbox, 3)
+    assert (await open_inbox(inbox.account_id, "INBOX", claims_recent=False)).first_recent == 1
+    assert (await open_inbox(inbox.account_id, "INBOX", claims_recent=True)).first_recent == 1
+    assert (await open_inbox(inbox.account_id, "INBOX", claims_recent=True)).first_recent == 4
+    await subject.fill(inbox, 1)
+    assert (await open_inbox(inbox.account_id, "INBOX", claims_recent=False)).first_recent == 4
+    assert (await open_inbox(inbox.account_id, "INBOX", claims_recent=True)).first_recent == 4
+
+
+async def test_an_open_session_claims_what_came_meanwhile(subject: Subject) -> None:
+    """Once: the second to ask gets none."""
+    inbox = await subject.inbox()
+    await subject.fill(inbox, 2)
+    await subject.store.mailboxes.open(inbox.account_id, "INBOX", claims_recent=True)
+    await subject.fill(inbox, 3)
+    claim = subject.store.mailboxes.claim_recent
+    assert await claim(inbox, 5) == 3
+    assert await claim(inbox, 5) == 5
+    assert await claim(inbox, 6) == 5
+    assert await claim(inbox, 6) == 6
+    assert (await subject.store.mailboxes.status(inbox.account_id, "INBOX"))[1].first_recent == 6
+    with pytest.raises(MailboxNotFound):
+        await claim(MailboxKey(inbox.account_id, 999), 1)
