@@ -1,0 +1,172 @@
+"""One channel to one copy of storage, and the exchange on it.
+
+The rule: a link that has turned (the copy drains, or is lost) takes no new call; what it owes is still waited for, and
+when it is lost every call that it owes fails with LinkLost.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import grpc
+from google.protobuf.message import Message
+from restante.v1 import exchange_pb2 as pb
+
+from services.mail.errors import StoreUnavailable
+from services.plumbing.rpc.errors import LinkLost, NotTaken, StorageFailed, from_refusal
+from services.plumbing.rpc.frames import number_field, octets_field
+from services.plumbing.rpc.outbox import Outbox
+
+EXCHANGE: Final = "/restante.v1.ExchangeService/Exchange"
+CLOSE_SECONDS: Final = 5.0
+
+_CALLS: Final = pb.ExchangeRequest.DESCRIPTOR.fields_by_name["calls"].number
+
+
+@dataclass(slots=True)
+class Asked:
+    """An answer: its parts, and whether there is more to be had on a stream of its own."""
+
+    parts: list[Message] = field(default_factory=list)
+    is_cut: bool = False
+
+
+@dataclass(slots=True)
+class Owed:
+    """A call that was not answered yet."""
+
+    future: asyncio.Future[Asked]
+    asked: Asked = field(default_factory=Asked)
+
+
+class Link:
+    """metadata: what shows who calls; on_free: told whenever it owes one call less."""
+
+    def __init__(
+        self, channel: grpc.aio.Channel, metadata: tuple[tuple[str, str], ...], on_free: Callable[[], None]
+    ) -> None:
+        self.channel = channel
+        self.metadata = metadata
+        self.in_flight = 0
+        self.turned = asyncio.Event()
+        self._on_free = on_free
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._outbox = Outbox()
+        self._owed: dict[int, Owed] = {}
+        self._last_id = 0
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def open(self, seconds: float) -> None:
+        """Connects. Raises grpc.aio.AioRpcError, TimeoutError."""
+        # Octets go out as they are: the outbox holds messages that are encoded already.
+        exchange: Any = self.channel.stream_stream(EXCHANGE, None, pb.ExchangeResponse.FromString)
+        call = exchange(metadata=self.metadata)
+        try:
+            async with asyncio.timeout(seconds):
+                await call.wait_for_connection()
+        except BaseException:
+            call.cancel()
+            raise
+        self._tasks = [asyncio.create_task(self._read(call)), asyncio.create_task(self._write(call))]
+
+    async def ask(self, field_number: int, payload: bytes, seconds: float) -> Asked:
+        """Makes one call.
+
+        Raises NotTaken, LinkLost, StorageFailed, StoreUnavailable after `seconds`, and what the rpc refuses with.
+        """
+        if self.turned.is_set():
+            raise NotTaken
+        self._last_id = call_id = self._last_id + 1
+        owed = Owed(asyncio.get_running_loop().create_future())
+        self._owed[call_id] = owed
+        with self.held():
+            self._outbox.put(
+                octets_field(
+                    _CALLS,
+                    number_field(1, call_id),
+                    number_field(2, max(1, int(seconds * 1000))),
+                    octets_field(field_number, payload),
+                )
+            )
+            try:
+                async with asyncio.timeout(seconds):
+                    return await owed.future
+            except TimeoutError:
+                raise StoreUnavailable("storage did not answer in time") from None
+            finally:
+                del self._owed[call_id]
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Something that keeps the link open: a call, or a stream of its own on the same channel."""
+        self.in_flight += 1
+        self._idle.clear()
+        try:
+            yield
+        finally:
+            self.in_flight -= 1
+            if not self.in_flight:
+                self._idle.set()
+            self._on_free()
+
+    async def _write(self, call: Any) -> None:
+        try:
+            while (message := await self._outbox.next()) is not None:
+                await call.write(message)
+            await call.done_writing()
+        except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            call.cancel()
+
+    async def _read(self, call: Any) -> None:
+        try:
+            while (response := await call.read()) is not grpc.aio.EOF:
+                if response.is_draining:
+                    self.turned.set()
+                for answer in response.answers:
+                    self._settle(answer)
+        except grpc.aio.AioRpcError:
+            pass
+        finally:
+            self.turned.set()
+            for owed in self._owed.values():
+                if not owed.future.done():
+                    owed.future.set_exception(LinkLost())
+
+    def _settle(self, answer: pb.Answer) -> None:
+        owed = self._owed.get(answer.id)
+        if owed is None or owed.future.done():
+            return
+        match answer.WhichOneof("outcome"):
+            case "refusal":
+                owed.future.set_exception(from_refusal(answer.refusal))
+            case "not_taken":
+                owed.future.set_exception(NotTaken())
+            case "fault" | None:
+                owed.future.set_exception(StorageFailed(answer.fault.detail))
+            case "end":
+                owed.asked.is_cut = answer.end.is_cut
+                owed.future.set_result(owed.asked)
+            case name:
+                owed.asked.parts.append(getattr(answer, name))
+                if not answer.has_more:
+                    owed.future.set_result(owed.asked)
+
+    async def retire(self) -> None:
+        """Takes no new calls, waits for what is in flight, half-closes, closes."""
+        self.turned.set()
+        await self._idle.wait()
+        self._outbox.close()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=CLOSE_SECONDS)
+        await self.close()
+
+    async def close(self) -> None:
+        """Closes at once."""
+        self.turned.set()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.channel.close()

@@ -1,0 +1,33 @@
+"""Length-delimited fields written by hand, so that octets are copied once on their way out.
+
+The rule: what comes out is exactly what protobuf would have written for the same message
+(https://protobuf.dev/programming-guides/encoding/); a test compares the two.
+"""
+
+from typing import Final
+
+_VARINT: Final = 0
+_LENGTH: Final = 2
+
+
+def varint(number: int) -> bytes:
+    """A non-negative number, seven bits to an octet, least first."""
+    if number < 0x80:
+        return bytes((number,))
+    octets = bytearray()
+    while number >= 0x80:
+        octets.append(number & 0x7F | 0x80)
+        number >>= 7
+    octets.append(number)
+    return bytes(octets)
+
+
+def number_field(field: int, number: int) -> bytes:
+    """A field of type uint32, uint64 or bool."""
+    return varint(field << 3 | _VARINT) + varint(number)
+
+
+def octets_field(field: int, *parts: bytes) -> bytes:
+    """A field of type bytes, string or message, whose octets are the parts one after the other."""
+    length = sum(map(len, parts))
+    return b"".join((varint(field << 3 | _LENGTH), varint(length), *parts))

@@ -1,0 +1,79 @@
+"""What stands before every rpc of a server: who calls, and until when.
+
+The rule: health is answered to everybody, since probes show no token; nothing else is.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeAlias, cast
+
+import grpc
+
+from services.mail.errors import AuthenticationRequired, InvalidArgument
+from services.plumbing.rpc.credentials import is_token
+from services.plumbing.rpc.errors import status_of
+
+# Generic for the type checker only, hence the quotes.
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+Continuation: TypeAlias = "Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]]"
+Behaviour = Callable[[Any, Any], Awaitable[Any]]
+
+_HEALTH: Final = "/grpc.health.v1.Health/"
+
+
+class TokenInterceptor(grpc.aio.ServerInterceptor):
+    """Refuses whoever does not show the token."""
+
+    def __init__(self, token: bytes) -> None:
+        self._token = token
+
+    async def intercept_service(
+        self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
+    ) -> "Handler | None":
+        """See grpc.aio.ServerInterceptor."""
+        handler = await continuation(handler_call_details)
+        if handler is None or handler_call_details.method.startswith(_HEALTH):
+            return handler
+        if is_token(handler_call_details.invocation_metadata, self._token):
+            return handler
+        return refusing(handler, AuthenticationRequired("the token is missing or wrong"))
+
+
+class DeadlineInterceptor(grpc.aio.ServerInterceptor):
+    """Refuses a unary call without a deadline: nobody would end it."""
+
+    async def intercept_service(
+        self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
+    ) -> "Handler | None":
+        """See grpc.aio.ServerInterceptor."""
+        handler = await continuation(handler_call_details)
+        if handler is None or handler.request_streaming or handler.response_streaming:
+            return handler
+        behaviour = cast("Behaviour", handler.unary_unary)
+
+        async def answer(request: Any, context: Context) -> Any:
+            if context.time_remaining() is None:
+                code, detail, trailers = status_of(InvalidArgument("a unary call needs a deadline"))
+                await context.abort(code, detail, trailers)
+            return await behaviour(request, context)
+
+        return grpc.unary_unary_rpc_method_handler(
+            cast("Any", answer), handler.request_deserializer, handler.response_serializer
+        )
+
+
+def refusing(handler: Handler, error: Exception) -> Handler:
+    """A handler of the same shape that only refuses."""
+    code, detail, trailers = status_of(error)
+
+    async def refuse(_request: Any, context: Context) -> None:
+        await context.abort(code, detail, trailers)
+
+    makers: dict[tuple[bool, bool], Any] = {
+        (False, False): grpc.unary_unary_rpc_method_handler,
+        (False, True): grpc.unary_stream_rpc_method_handler,
+        (True, False): grpc.stream_unary_rpc_method_handler,
+        (True, True): grpc.stream_stream_rpc_method_handler,
+    }
+    maker = makers[handler.request_streaming, handler.response_streaming]
+    return cast("Handler", maker(refuse, handler.request_deserializer, handler.response_serializer))
