@@ -16,7 +16,6 @@ from tests import postgres
 from tests.contract.subject import MAX_MESSAGE_OCTETS, Subject
 from tests.fakes.memory import MemoryStore
 
-
 SETTINGS = StoreSettings(message_octets=MAX_MESSAGE_OCTETS)
 
 
