@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import ClassVar, TypeVar
+from typing import ClassVar, Final, TypeVar
 
 from services.cli.up.home import Home
 from services.mail.errors import StoreUnavailable
@@ -16,6 +16,9 @@ from services.plumbing.failures import CannotStart
 from services.plumbing.settings import Settings
 
 T = TypeVar("T")
+
+# A person waits: shorter than what a door gives storage to come back.
+FIND_SECONDS: Final = 3.0
 
 
 class CliSettings(Settings):
@@ -46,8 +49,6 @@ async def open_accounts(targets: str, token_file: Path) -> AsyncIterator[Account
     """The accounts of the storage at `targets`."""
     from services.plumbing.rpc import client
 
-    store = await client.connect(targets, token_file)
-    try:
+    settings = CliSettings.read().model_copy(update={"storage": targets, "token_file": token_file})
+    async with client.connect(settings, client.Patience(find=FIND_SECONDS)) as store:
         yield store.accounts
-    finally:
-        await store.close()
