@@ -11,6 +11,7 @@ from services.plumbing.net.connection import Connection
 from services.plumbing.net.limits import Limits
 from services.plumbing.net.listener import Listener
 from services.plumbing.net.tls import TlsContext
+from services.plumbing.presence import Presence
 from services.pop3.locks import Locks
 from services.pop3.session import Session
 from services.pop3.settings import Pop3Settings
@@ -21,13 +22,19 @@ REFUSAL = replies.error("Too many connections", "SYS/TEMP")
 class Door:
     """An async context manager; inside it, plain and secure are open ports.
 
-    stopping: once set, sessions end behind their running command.
+    stopping: once set, sessions end behind their running command. admin_address: told to operators with each session.
     """
 
     def __init__(
-        self, settings: Pop3Settings, store: Store, tls: TlsContext, stopping: asyncio.Event
+        self,
+        settings: Pop3Settings,
+        store: Store,
+        tls: TlsContext,
+        stopping: asyncio.Event,
+        admin_address: str = "",
     ) -> None:
         self.locks = Locks(store.sessions)
+        self.presence = Presence(store.sessions, settings.process, admin_address)
         self._settings = settings
         self._store = store
         self._stopping = stopping
@@ -49,6 +56,7 @@ class Door:
 
     async def __aenter__(self) -> Self:
         async with contextlib.AsyncExitStack() as stack:
+            await stack.enter_async_context(self.presence)
             await stack.enter_async_context(self.plain)
             await stack.enter_async_context(self.secure)
             stack.callback(asyncio.create_task(self.locks.renew_forever()).cancel)
@@ -62,7 +70,8 @@ class Door:
 
     async def serve(self, connection: Connection) -> None:
         """One session, to its end."""
-        await Session(connection, self._store, self.locks, self._settings, self._stopping).run()
+        session = Session(connection, self._store, self.locks, self.presence, self._settings, self._stopping)
+        await session.run()
 
     async def stop(self, grace: float) -> None:
         """Lets running commands finish for at most grace seconds; stopping is set before."""

@@ -8,6 +8,7 @@ take a part for the whole.
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable
+from uuid import UUID
 
 from services.mail.errors import (
     AuthenticationRequired,
@@ -28,6 +29,7 @@ from services.mail.store.uids import from_masks
 from services.plumbing import logs, metrics
 from services.plumbing.net.connection import Connection
 from services.plumbing.net.limits import is_loopback
+from services.plumbing.presence import Presence
 from services.pop3.bodies import Bodies
 from services.pop3.locks import Locks
 from services.pop3.settings import Pop3Settings
@@ -44,13 +46,22 @@ class Session:
     """
 
     def __init__(
-        self, wire: Connection, store: Store, locks: Locks, settings: Pop3Settings, stopping: asyncio.Event
+        self,
+        wire: Connection,
+        store: Store,
+        locks: Locks,
+        presence: Presence,
+        settings: Pop3Settings,
+        stopping: asyncio.Event,
     ) -> None:
         self.wire = wire
         self.machine = Machine()
         self.maildrop = Maildrop(0)
         self._store = store
         self._locks = locks
+        self._presence = presence
+        self._presence_id: UUID | None = None
+        self._is_asked_to_end = False
         self._settings = settings
         self._stopping = stopping
         self._lock: MaildropLock | None = None
@@ -73,10 +84,14 @@ class Session:
             while not self._is_over:
                 if self._stopping.is_set():
                     await self.end(replies.error("The service is restarting, try again", "SYS/TEMP"))
+                elif self._is_asked_to_end:
+                    await self.end(replies.error("The session was ended by an operator", "SYS/TEMP"))
                 else:
                     await self._step()
             await self.flush()
         finally:
+            if self._presence_id is not None:
+                self._presence.closed(self._presence_id)
             if self._lock is not None:
                 await asyncio.shield(self._locks.give_back(self._lock))
 
@@ -101,8 +116,13 @@ class Session:
             return
         if data:
             self.machine.receive(data)
-        elif not self._stopping.is_set():
+        elif not self._stopping.is_set() and not self._is_asked_to_end:
             self._is_over = True
+
+    def ask_to_end(self) -> None:
+        """Ends the session behind its running command; nothing is deleted."""
+        self._is_asked_to_end = True
+        self.wire.end_reading()
 
     def _patience(self) -> float:
         if self.machine.state is State.TRANSACTION:
@@ -227,18 +247,20 @@ class Session:
         account = await self._store.accounts.authenticate(name, password, self.wire.peer[0])
         self._lock = await self._locks.take(account.account_id, self.wire.abort)
         try:
-            await self._open(account.account_id)
+            expunged_to = await self._open(account.account_id)
         except BaseException:
             lock, self._lock = self._lock, None
             await asyncio.shield(self._locks.give_back(lock))
             raise
         self.machine.log_in()
+        self._presence_id = self._presence.opened(account.account_id, self.wire.peer[0], self.ask_to_end)
+        self._presence.moved(self._presence_id, self._mailbox.mailbox_id, expunged_to)
         metrics.logins.labels(protocol="pop3", outcome="accepted").inc()
         log.info("logged in", account_id=account.account_id, messages=len(self.maildrop))
         await self.send(replies.ok(f"{len(self.maildrop)} messages ({self.maildrop.octets} octets)"))
 
-    async def _open(self, account_id: int) -> None:
-        """Numbers the messages of INBOX as they are now."""
+    async def _open(self, account_id: int) -> int:
+        """Numbers the messages of INBOX as they are now; answers the modseq of that moment."""
         opened = await self._store.mailboxes.open(account_id, INBOX, claims_recent=False)
         maildrop = Maildrop(opened.mailbox.uid_validity)
         uids = from_masks(opened.blocks, opened.masks)
@@ -248,6 +270,7 @@ class Session:
         self.maildrop = maildrop
         self._mailbox = opened.mailbox.key
         self._bodies = Bodies(self._store.messages, self._mailbox, maildrop)
+        return opened.status.highest_modseq
 
     # TRANSACTION
 

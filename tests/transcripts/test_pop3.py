@@ -18,6 +18,7 @@ from services.plumbing.net.connection import Connection
 from services.plumbing.net.deadlines import Deadlines
 from services.plumbing.net.limits import Limits
 from services.plumbing.net.listener import Listener
+from services.plumbing.presence import Presence
 from services.pop3.locks import Locks
 from services.pop3.session import Session
 from services.pop3.settings import Pop3Settings
@@ -33,6 +34,12 @@ Say = Callable[[bytes], object]
 Wire = tuple[asyncio.StreamReader, Say]
 
 
+def session_of(connection: Connection, store: MemoryStore) -> Session:
+    """A session of a door that nobody started."""
+    presence = Presence(store.sessions, "pop3", "")
+    return Session(connection, store, Locks(store.sessions), presence, Pop3Settings(), asyncio.Event())
+
+
 @asynccontextmanager
 async def without_sockets(store: MemoryStore) -> AsyncIterator[Wire]:
     connection = Connection(("127.0.0.1", 40000), ("127.0.0.1", 110), Deadlines(), None)
@@ -40,7 +47,7 @@ async def without_sockets(store: MemoryStore) -> AsyncIterator[Wire]:
 
     async def run() -> None:
         with suppress(ConnectionResetError):
-            await Session(connection, store, Locks(store.sessions), Pop3Settings(), asyncio.Event()).run()
+            await session_of(connection, store).run()
         await connection.close()
 
     task = asyncio.create_task(run())
@@ -54,7 +61,7 @@ async def without_sockets(store: MemoryStore) -> AsyncIterator[Wire]:
 @asynccontextmanager
 async def over_a_socket(store: MemoryStore) -> AsyncIterator[Wire]:
     async def serve(connection: Connection) -> None:
-        await Session(connection, store, Locks(store.sessions), Pop3Settings(), asyncio.Event()).run()
+        await session_of(connection, store).run()
 
     async with Listener("127.0.0.1", 0, serve, tls=None, implicit_tls=False, limits=Limits()) as listener:
         reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)

@@ -176,6 +176,22 @@ async def test_a_second_session_is_refused_until_the_first_has_quit(opened: Open
         assert (await second.log_in()).startswith(b"+OK")
 
 
+async def test_an_operator_ends_a_session_and_nothing_is_deleted(opened: Opened) -> None:
+    """RFC 1939 §6."""
+    await add_message(opened.store, opened.account_id, b"Subject: x\r\n\r\n")
+    async with opened.client() as client:
+        await client.log_in()
+        await client.ask(b"DELE 1")
+        await opened.door.presence.beat()
+        (session,) = await opened.store.sessions.list(opened.account_id)
+        assert (session.door, session.peer, session.mailbox_id) == ("pop3", "127.0.0.1", 1)
+        assert await opened.store.sessions.end(session.session_id)
+        await opened.door.presence.beat()
+        assert (await client.reader.readline()).startswith(b"-ERR [SYS/TEMP] ")
+        await ended(client.reader)
+    assert len((await inbox_of(opened.store, opened.account_id)).uids) == 1
+
+
 async def test_quit_with_a_lost_lock_removes_nothing_and_says_so(tls: TlsContext) -> None:
     """RFC 1939 §6: the update phase names the lock."""
     now = [1_000_000.0]
