@@ -7,13 +7,14 @@ import contextlib
 from typing import Final
 
 from services.imap import commands
-from services.imap.conversation import Door
+from services.imap.door import Door
 from services.imap.settings import Settings
 from services.imap.signals import Signals
 from services.plumbing import processes
 from services.plumbing.net.limits import Limits
 from services.plumbing.net.listener import Listener
 from services.plumbing.net.tls import TlsContext
+from services.plumbing.presence import Presence
 from services.plumbing.processes import Process
 from services.plumbing.rpc import client
 
@@ -28,7 +29,9 @@ async def main(settings: Settings, process: Process) -> None:
     async with contextlib.AsyncExitStack() as stack:
         store = await stack.enter_async_context(client.connect(settings))
         signals = Signals(store.changes)
-        door = Door(settings, store, signals, process.stopping)
+        presence = Presence(store.sessions, "imap", f"{settings.admin_address}:{process.admin_port}")
+        await stack.enter_async_context(presence)
+        door = Door(settings, store, signals, process.stopping, presence)
         following = asyncio.create_task(signals.run())
         try:
             plain = Listener(

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
+from uuid import UUID
 
 from services.imap import registry
 from services.imap.registry import Command, Row
@@ -18,8 +18,6 @@ from services.imap.session.state import Selected, SessionState, State
 from services.imap.session.updates import Updates
 from services.imap.session.view import View
 from services.imap.session.writer import Writer
-from services.imap.settings import Settings
-from services.imap.signals import Signals
 from services.mail.errors import MailboxNotFound, MailError, ProtocolError, wording
 from services.mail.imap import framing
 from services.mail.imap.arguments import Arguments
@@ -31,10 +29,14 @@ from services.plumbing import logs
 from services.plumbing.net.connection import Connection
 from services.plumbing.net.limits import is_loopback
 
+if TYPE_CHECKING:
+    from services.imap.door import Door
+
 log = logs.get(__name__)
 
 BAD_BEFORE_LOGIN: Final = 3
 BAD_AFTER_LOGIN: Final = 20
+KEEPS_FLAGS_SECONDS: Final = 60.0
 _CERTAIN: Final = ("LITERAL+",)
 
 
@@ -44,25 +46,6 @@ class Ended(Exception):
     def __init__(self, farewell: str = "") -> None:
         super().__init__(farewell)
         self.farewell = farewell
-
-
-@dataclass(slots=True)
-class Door:
-    """What all sessions of this process share."""
-
-    settings: Settings
-    store: Store
-    signals: Signals
-    stopping: asyncio.Event
-    sessions: dict[int, int] = field(default_factory=dict)  # open ones by account
-
-    async def serve(self, connection: Connection) -> None:
-        """Talks to one client until either side ends it."""
-        session = Session(self, connection)
-        try:
-            await session.converse()
-        finally:
-            session.leave()
 
 
 class Session:
@@ -81,6 +64,9 @@ class Session:
         self._opened_at = time.monotonic()
         self._message: framing.MessageStart | None = None
         self._message_left = False
+        self._presence_id: UUID | None = None
+        self._is_asked_to_end = False
+        self._told = False  # whether this command has told all news already
 
     # --- what commands ask
 
@@ -143,6 +129,9 @@ class Session:
             return False
         sessions[account.account_id] = opened + 1
         self.state.account = account
+        self._presence_id = self.door.presence.opened(
+            account.account_id, self.connection.peer[0], self.ask_to_end
+        )
         self._bad = 0
         self.framing.limits = self.framing.limits.logged_in(self.door.settings.message_octets)
         logs.bind(account=str(account.account_id))
@@ -151,15 +140,29 @@ class Session:
     def leave(self) -> None:
         """Forgets the account's session."""
         account, self.state.account = self.state.account, None
-        if account is not None:
+        if account is not None and self._presence_id is not None:
+            self.door.presence.closed(self._presence_id)
             sessions = self.door.sessions
             sessions[account.account_id] -= 1
             if not sessions[account.account_id]:
                 del sessions[account.account_id]
 
+    def ask_to_end(self) -> None:
+        """Says BYE behind the running command, since an operator wants it so."""
+        self._is_asked_to_end = True
+        self.connection.end_reading()
+
     async def news(self) -> Sequence[Response]:
         """What happened in the selected mailbox, everything. Raises Ended where it was deleted."""
-        return await self._news(tells_expunges=True)
+        news = await self._news(tells_expunges=True)
+        self._report()
+        return news
+
+    async def catch_up(self, tells_expunges: bool) -> Sequence[Response]:
+        """The news before a command's own answers; its end then asks no more where all could be told."""
+        news = await self._news(tells_expunges)
+        self._told = True
+        return news
 
     def break_off(self, reason: str) -> NoReturn:
         """Ends the connection in the middle of an answer that cannot be finished. Raises Ended."""
@@ -241,18 +244,34 @@ class Session:
 
     async def _receive(self, seconds: float | None = None) -> None:
         await self.writer.flush()
-        if self.door.stopping.is_set():
-            raise Ended("Server is stopping")
+        if self.door.stopping.is_set() or self._is_asked_to_end:
+            raise Ended(self._reason)
         if seconds is None and self.state.account is None:
             left = self._opened_at + self.door.settings.login_seconds - time.monotonic()
             seconds = max(left, 0.001)
-        octets = await self.connection.read(seconds or self.door.settings.idle_seconds)
-        self.received(octets)
+        self.received(await self._hear(seconds or self.door.settings.idle_seconds))
+
+    async def _hear(self, seconds: float) -> bytes:
+        """The next octets; what only saves time is given up where they take a while."""
+        if self.state.selected is not None and self.view.flags.are_loaded and seconds > KEEPS_FLAGS_SECONDS:
+            try:
+                return await self.connection.read(KEEPS_FLAGS_SECONDS)
+            except TimeoutError:
+                self.view.flags.drop()
+                seconds -= KEEPS_FLAGS_SECONDS
+        return await self.connection.read(seconds)
+
+    @property
+    def _reason(self) -> str:
+        """Why the end of the stream is ours; empty where it is the client's."""
+        if self.door.stopping.is_set():
+            return "Server is stopping"
+        return "The session was ended by an operator" if self._is_asked_to_end else ""
 
     def received(self, octets: bytes) -> None:
         """Takes what the socket gave; nothing is the end of the stream. Raises Ended."""
         if not octets:
-            raise Ended("Server is stopping" if self.door.stopping.is_set() else "")
+            raise Ended(self._reason)
         self.framing.receive(octets)
 
     async def _answer(self, event: framing.Event) -> None:
@@ -284,7 +303,7 @@ class Session:
                 raise Ended(event.text)
 
     async def _run(self, octets: bytes) -> None:
-        self.tag, self.name, row = b"*", "", None
+        self.tag, self.name, self._told, row = b"*", "", False, None
         started = time.monotonic()
         try:
             row, command = self._read(octets)
@@ -298,6 +317,7 @@ class Session:
         except Exception:
             log.exception("command failed", command=self.name)
             await self.writer.write(Status("NO", "Internal error, try again later", "SERVERBUG", self.tag))
+        self._report()
         log.debug("command done", command=self.name, seconds=round(time.monotonic() - started, 6))
 
     def _read(self, octets: bytes) -> tuple[Row, Command]:
@@ -314,7 +334,8 @@ class Session:
     async def _tell(self, row: Row, command: Command) -> None:
         tells_expunges = row.tells_expunges or self.name.startswith("UID ")
         async for response in command.run(self):
-            if isinstance(response, Status) and response.tag == self.tag and row.states & State.SELECTED:
+            is_last = isinstance(response, Status) and response.tag == self.tag
+            if is_last and row.states & State.SELECTED and not self._told:
                 for news in await self._news(tells_expunges):
                     await self.writer.write(news)
             await self.writer.write(response)
@@ -326,6 +347,13 @@ class Session:
             return await self.updates.catch_up(self.state.selected, tells_expunges)
         except MailboxNotFound:
             raise Ended("The selected mailbox was deleted") from None
+
+    def _report(self) -> None:
+        """Lets operators and the sweeper know what is selected, and how far the client was told."""
+        if self._presence_id is not None:
+            selected = self.state.selected
+            key, mark = (selected.mailbox.key.mailbox_id, selected.view.expunged_to) if selected else (0, 0)
+            self.door.presence.moved(self._presence_id, key, mark)
 
     async def _deny(self, error: MailError, row: Row | None) -> None:
         words = wording(error)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
 from services.imap.registry import command
+from services.imap.session import reading
 from services.imap.session.state import State
 from services.mail.errors import MailError
 from services.mail.imap.arguments import Arguments
@@ -14,8 +15,9 @@ from services.mail.imap.fetch.items import FetchItems
 from services.mail.imap.fetch.sections import Extent
 from services.mail.imap.numbers import Numbers
 from services.mail.imap.responses import Rendered, Response
-from services.mail.store.messages import FlagChange, Page
-from services.mail.store.uids import Runs, count
+from services.mail.store.flags import SEEN
+from services.mail.store.messages import FlagChange, Items, Page
+from services.mail.store.uids import count, intersect, runs_of
 
 if TYPE_CHECKING:
     from services.imap.conversation import Session
@@ -38,34 +40,40 @@ class Fetch:
 
     async def run(self, session: Session) -> AsyncIterator[Response]:
         uids, items, found = session.view.uids(self.messages), self.items, 0
-        if uids and items.sets_seen and await _set_seen(session, uids):
-            items = items.including("FLAGS")
-        if items.columns:
-            async for page in session.store.messages.fetch(session.selected.mailbox.key, uids, items.columns):
-                found += len(page.uids)
-                for news in session.updates.keywords(session.selected, page.keywords):
-                    yield news
-                async for response in _render(session, items, page):
-                    yield response
-        else:
-            for page in session.view.pages(uids):
-                found += len(page.uids)
-                async for response in _render(session, items, page):
-                    yield response
+        columns = items.columns
+        sets_seen = items.sets_seen and session.selected.is_writable
+        if sets_seen:
+            columns |= Items.FLAGS
+        elif reading.are_at_hand(session, columns):
+            for news in await session.catch_up(self.messages.are_uids):
+                yield news
+            uids = intersect(session.view.runs, uids)
+        async for page in reading.pages(session, uids, columns):
+            found += len(page.uids)
+            shown, told = page, items
+            if sets_seen and (shown := await _set_seen(session, page)) is not page:
+                told = items.including("FLAGS")
+            for news in session.updates.keywords(session.selected, shown.keywords):
+                yield news
+            async for response in _render(session, told, shown):
+                yield response
         if found < count(uids) and not self.messages.are_uids:
             yield session.no("Some of these messages are gone", "EXPUNGEISSUED")
         else:
             yield session.ok("FETCH completed")
 
 
-async def _set_seen(session: Session, uids: Runs) -> bool:
-    """Sets \\Seen where it is missing, in one go; whether that changed anything. RFC 9051 §6.4.5."""
+async def _set_seen(session: Session, page: Page) -> Page:
+    """Sets \\Seen where the page lacks it, in one go; the page as it is then. RFC 9051 §6.4.5."""
+    unseen = runs_of(uid for uid, flags in zip(page.uids, page.flags, strict=True) if not flags & SEEN)
+    if not unseen:
+        return page
     selected = session.selected
-    if not selected.is_writable:
-        return False
-    stored = await session.store.messages.store(selected.mailbox.key, uids, FlagChange.ADD, ("\\Seen",))
+    stored = await session.store.messages.store(selected.mailbox.key, unseen, FlagChange.ADD, ("\\Seen",))
     session.updates.wrote(selected, stored)
-    return bool(stored.changed)
+    fresh = dict(zip(stored.uids, stored.flags, strict=True))
+    flags = [fresh.get(uid, before) for uid, before in zip(page.uids, page.flags, strict=True)]
+    return replace(page, flags=flags, keywords=stored.keywords)
 
 
 async def _render(session: Session, items: FetchItems, page: Page) -> AsyncIterator[Response]:

@@ -26,6 +26,8 @@ class Idle(WithoutArguments):
 
     async def run(self, session: Session) -> AsyncIterator[Response]:
         yield Continuation("idling")
+        if session.state.selected is not None:
+            session.view.flags.drop()
         async with session.door.signals.subscribe(session.account.account_id) as changed:
             reading: asyncio.Task[bytes] | None = None
             try:

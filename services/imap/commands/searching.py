@@ -8,12 +8,13 @@ from itertools import repeat
 from typing import TYPE_CHECKING, Self
 
 from services.imap.registry import command
+from services.imap.session import reading
 from services.imap.session.state import State
 from services.mail.imap.arguments import Arguments
 from services.mail.imap.responses import Rendered, Response
 from services.mail.imap.search import keys
 from services.mail.imap.search.keys import Context, Key, Row, Test
-from services.mail.store.messages import Items, Page
+from services.mail.store.messages import Page
 
 if TYPE_CHECKING:
     from services.imap.conversation import Session
@@ -43,8 +44,11 @@ class Search:
             yield session.no("No such charset", "BADCHARSET (US-ASCII UTF-8)")
             return
         view, found = session.view, []
+        if reading.are_at_hand(session, self.key.columns):
+            for news in await session.catch_up(tells_expunges=False):
+                yield news
         test: Test | None = None
-        async for page in _pages(session, self.key.columns):
+        async for page in reading.pages(session, view.runs, self.key.columns):
             if test is None or len(page.keywords) > len(view.keywords):
                 test = self.key.compile(Context(view.uids, tuple(page.keywords)))
             known, numbers = session.updates.known(session.selected, page)
@@ -55,16 +59,6 @@ class Search:
             self.key.compile(Context(view.uids, tuple(view.keywords)))
         yield Rendered("".join(("* SEARCH", *map(" {}".format, found), "\r\n")).encode("ascii"))
         yield session.ok("SEARCH completed")
-
-
-async def _pages(session: Session, columns: Items) -> AsyncIterator[Page]:
-    view = session.view
-    if not columns:
-        for page in view.pages(view.runs):
-            yield page
-        return
-    async for page in session.store.messages.fetch(session.selected.mailbox.key, view.runs, columns):
-        yield page
 
 
 def _rows(page: Page) -> map[Row]:

@@ -58,6 +58,7 @@ class Updates:
             view.recent = union(view.recent, await self._recent(selected, delta.added, delta.status))
             told += [Untagged(f"{view.count} EXISTS"), Untagged(f"{view.recent_count} RECENT")]
         told += self.keywords(selected, delta.keywords)
+        view.flags.put(view.numbers(delta.uids), delta.flags)
         flags_to, own = view.flags_to, view.own
         fresh = [
             place for place, modseq in enumerate(delta.modseqs) if modseq > flags_to and modseq not in own
@@ -97,6 +98,7 @@ class Updates:
     def wrote(self, selected: Selected, stored: Stored) -> None:
         """Notes a change of flags that this session made itself and answers itself."""
         view = selected.view
+        view.flags.put(view.numbers(stored.uids), stored.flags)
         if stored.highest_modseq == stored.previous_modseq:
             return
         if view.expunged_to == stored.previous_modseq == view.flags_to:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
-from itertools import accumulate
+from itertools import accumulate, chain, islice
 from typing import Final
 
+from services.imap.session.flags import Flags
 from services.mail.errors import ProtocolError
 from services.mail.imap.numbers import Numbers
 from services.mail.imap.responses import RECENT
@@ -29,6 +30,7 @@ class View:
         "_before",
         "_firsts",
         "expunged_to",
+        "flags",
         "flags_to",
         "keywords",
         "own",
@@ -49,6 +51,7 @@ class View:
         self.expunged_to = modseq
         self.flags_to = modseq
         self.keywords = keywords
+        self.flags = Flags()
         self.own: set[int] = set()  # modseqs of this session's STOREs above flags_to: their answer was given
         self._set(runs)
         first = uid_next if first_recent is None else first_recent
@@ -127,9 +130,9 @@ class View:
 
     def pages(self, uids: Runs) -> Iterator[Page]:
         """These uids by the page, with nothing but themselves: what needs no store."""
-        for first, last in uids:
-            for start in range(first, last + 1, PAGE):
-                yield Page(range(start, min(start + PAGE, last + 1)))
+        members = chain.from_iterable(range(first, last + 1) for first, last in uids)
+        while page := list(islice(members, PAGE)):
+            yield Page(page)
 
     def each_number(self, runs: Runs) -> list[int]:
         """The sequence numbers of those of these uids that are there, ascending."""
@@ -137,13 +140,16 @@ class View:
 
     def add(self, runs: Runs, uid_next: int) -> None:
         """Takes in messages that the client is being told of by EXISTS."""
+        self.flags.add(count(runs))
         self._set(union(self.runs, runs))
         self.uid_next_told = max(self.uid_next_told, uid_next)
 
     def remove(self, runs: Runs) -> list[int]:
         """Drops messages; answers the numbers for EXPUNGE, each as of the moment when it is said."""
-        told = [number - gone for gone, number in enumerate(self.each_number(runs))]
+        numbers = self.each_number(runs)
+        told = [number - gone for gone, number in enumerate(numbers)]
         if told:
+            self.flags.remove(numbers)
             self._set(subtract(self.runs, runs))
             self.recent = subtract(self.recent, runs)
         return told
@@ -160,6 +166,6 @@ class View:
             return flags
         marked = list(flags)
         for first, last in self.recent:
-            for place in range(bisect_left(uids, first), bisect_right(uids, last)):
-                marked[place] |= RECENT
+            low, high = bisect_left(uids, first), bisect_right(uids, last)
+            marked[low:high] = [bits | RECENT for bits in marked[low:high]]
         return marked

@@ -22,12 +22,13 @@ from pathlib import Path
 from typing import Protocol
 
 from services.imap import commands
-from services.imap.conversation import Door
+from services.imap.door import Door
 from services.imap.settings import Settings
 from services.imap.signals import Signals
 from services.mail.store.messages import FlagChange
 from services.plumbing.net.limits import Limits
 from services.plumbing.net.listener import Listener
+from services.plumbing.presence import Presence
 from tests.fakes.memory import MemoryStore
 
 assert commands.FAMILIES
@@ -107,6 +108,9 @@ class MemoryConnection:
     def abort(self) -> None:
         self.end()
 
+    def end_reading(self) -> None:
+        self._in.put_nowait(b"")
+
     def end(self) -> None:
         self._out.feed_eof()
 
@@ -130,7 +134,7 @@ async def door(store: MemoryStore) -> AsyncIterator[Door]:
     signals = Signals(store.changes)
     following = asyncio.create_task(signals.run())
     try:
-        yield Door(Settings(), store, signals, asyncio.Event())
+        yield Door(Settings(), store, signals, asyncio.Event(), Presence(store.sessions, "imap", ""))
     finally:
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)

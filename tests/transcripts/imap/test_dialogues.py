@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from services.imap.conversation import Door
+from services.imap.door import Door
 from tests.fakes.memory import MemoryStore
 from tests.transcripts.imap import dialogues
 from tests.transcripts.imap.dialogues import Client, Dialogue

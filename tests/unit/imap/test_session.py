@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from services.imap.conversation import Door
+from services.imap.door import Door
 from services.imap.settings import Settings
 from services.mail.store import Store
 from services.mail.store.messages import Appended, Body, Items, Page

@@ -97,23 +97,23 @@ class FetchItems:
             columns |= section.columns
         return columns
 
-    def render(self, page: Page, numbers: Sequence[int], texts: FlagTexts) -> list[bytes | Extent]:
+    def render(self, page: Page, numbers: Sequence[int], texts: FlagTexts) -> Iterator[bytes | Extent]:
         """A page as octets to be written in order; `numbers` has the sequence number of each row.
 
+        Sections are cut out when their turn comes: a thousand of them may each be as large as the message.
         An Extent stands where octets must be read; its literal's size is already written, unless it has a section.
         """
         if len(numbers) == 0:
-            return []
+            return
         template = b" ".join(_ITEMS[word][1] for word in self.words)
         columns = [_ITEMS[word][2](page, texts) for word in self.words]
         if not self.sections:
             line = b"* %d FETCH (" + template + b")\r\n"
-            return [b"".join([line % row for row in zip(numbers, *columns, strict=True)])]
+            yield b"".join([line % row for row in zip(numbers, *columns, strict=True)])
+            return
         line = b"* %d FETCH (" + template + (b" " if self.words else b"")
-        pieces: list[bytes | Extent] = []
         for place, row in enumerate(zip(numbers, *columns, strict=True)):
-            pieces += self._row(line % row, page, place)
-        return pieces
+            yield from self._row(line % row, page, place)
 
     def _row(self, start: bytes, page: Page, row: int) -> Iterator[bytes | Extent]:
         before = start
