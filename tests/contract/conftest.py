@@ -6,6 +6,7 @@ The rule: a test takes `subject` and cannot find out which one it is.
 import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -15,6 +16,7 @@ from services.storage.store import StoreSettings, open_store
 from tests import postgres
 from tests.contract.subject import MAX_MESSAGE_OCTETS, Subject
 from tests.fakes.memory import MemoryStore
+from tests.unit.rpc.ends import site_of
 
 SETTINGS = StoreSettings(message_octets=MAX_MESSAGE_OCTETS)
 
@@ -71,6 +73,15 @@ async def on_postgres(url: str) -> AsyncIterator[Subject]:
         yield over_postgres(store, url)
 
 
+@asynccontextmanager
+async def over_the_network(folder: Path) -> AsyncIterator[Subject]:
+    """The oracle behind a server and a client: whatever differs is the network's."""
+    async with in_memory() as oracle, site_of(oracle.store, folder) as site:
+        await site.add()
+        async with site.client() as store:
+            yield Subject(store, oracle.trim, oracle.advance)
+
+
 @pytest.fixture(scope="package")
 def contract_database_url(postgres_server: postgres.Server) -> "AsyncIterator[str]":
     """One database for all of these tests: each makes accounts of its own."""
@@ -82,10 +93,12 @@ def opened(kind: str, request: pytest.FixtureRequest) -> AbstractAsyncContextMan
     """An implementation by its name."""
     if kind == "memory":
         return in_memory()
+    if kind == "remote":
+        return over_the_network(request.getfixturevalue("tmp_path"))
     return on_postgres(request.getfixturevalue("contract_database_url"))
 
 
-@pytest.fixture(params=["memory", "postgres"])
+@pytest.fixture(params=["memory", "postgres", "remote"])
 async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
     """A store with nothing in it that this test would see."""
     async with opened(request.param, request) as found:

@@ -50,7 +50,9 @@ class Site:
         return ",".join(f"127.0.0.1:{port}" for port in self.ports)
 
     @asynccontextmanager
-    async def client(self, patience: Patience = PATIENCE, renew_seconds: float = 600.0) -> AsyncIterator[Store]:
+    async def client(
+        self, patience: Patience = PATIENCE, renew_seconds: float = 600.0
+    ) -> AsyncIterator[Store]:
         """A client of all copies."""
         async with connect(replace(self.settings, storage=self.storage), patience, renew_seconds) as store:
             yield store

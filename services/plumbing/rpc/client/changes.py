@@ -47,7 +47,7 @@ class RemoteChanges:
     async def list(self, account_id: int, since: int, limit: int) -> Sequence[Change]:
         request = pb.ListChangesRequest(account_id=account_id, since_modseq=since, page_size=limit)
         page = await self._calls.read(request, pb.ListChangesResponse)
-        return tuple(map(change_from_wire, page.changes))
+        return [change_from_wire(change) for change in page.changes]
 
     async def stop(self) -> None:
         """Ends the stream, and every follower's iteration."""

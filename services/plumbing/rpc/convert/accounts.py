@@ -2,12 +2,16 @@
 
 from restante.v1 import accounts_pb2 as pb
 
+from services.mail.errors import InvalidArgument
 from services.mail.store.accounts import Account, Quota, Recipient
 
 
 def quota_to_wire(quota: Quota) -> pb.Quota:
-    """What an account may hold."""
-    return pb.Quota(bytes=quota.bytes, messages=quota.messages)
+    """What an account may hold. Raises InvalidArgument."""
+    try:
+        return pb.Quota(bytes=quota.bytes, messages=quota.messages)
+    except ValueError:
+        raise InvalidArgument("a quota is not negative, and below 2^64") from None
 
 
 def quota_from_wire(quota: pb.Quota) -> Quota:
