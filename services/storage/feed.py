@@ -28,15 +28,16 @@ RECONNECT_SECONDS: Final = 1.0
 # PostgreSQL's bound is 8,000 octets; an id has at most 19 digits and a comma.
 IDS_OF_A_SIGNAL: Final = 390
 
+_TELL: Final = "SELECT pg_notify(name, payload) FROM unnest(%s::text[], %s::text[]) AS s (name, payload)"
+
 Direct = psycopg.AsyncConnection[tuple[object, ...]]
 
 
 class Follower(Protocol):
     """Who wants to hear of accounts."""
 
-    @property
-    def positions(self) -> dict[int, int]:
-        """Up to which modseq each account was read."""
+    def position_of(self, account_id: int, unknown: int) -> int:
+        """Up to which modseq an account was read; `unknown` where it is not followed."""
         ...
 
     def stir(self, account_id: int) -> None:
@@ -102,6 +103,8 @@ class Feed:
         while True:
             try:
                 async with await self._connect() as connection:
+                    # A signal need not survive a crash, and should not wait for the disk.
+                    await connection.execute("SET synchronous_commit = off")
                     while True:
                         await self._wake.wait()
                         await asyncio.sleep(GATHER_SECONDS)
@@ -117,10 +120,13 @@ class Feed:
         by_channel: dict[str, list[int]] = {}
         for account_id in touched:
             by_channel.setdefault(channel(account_id), []).append(account_id)
+        names: list[str] = []
+        payloads: list[str] = []
         for name, ids in by_channel.items():
             for start in range(0, len(ids), IDS_OF_A_SIGNAL):
-                payload = ",".join(map(str, ids[start : start + IDS_OF_A_SIGNAL]))
-                await connection.execute("SELECT pg_notify(%s, %s)", (name, payload))
+                names.append(name)
+                payloads.append(",".join(map(str, ids[start : start + IDS_OF_A_SIGNAL])))
+        await connection.execute(_TELL, (names, payloads))
 
     async def _listen(self) -> None:
         while True:
@@ -153,5 +159,5 @@ class Feed:
             rows = await self._database.read(MODSEQS, {"accounts": Bigints(sorted(self._followers))})
             for account_id, modseq in rows:
                 for follower in tuple(self._followers.get(account_id, ())):
-                    if follower.positions.get(account_id, modseq) < modseq:
+                    if follower.position_of(account_id, modseq) < modseq:
                         follower.stir(account_id)

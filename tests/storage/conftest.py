@@ -47,6 +47,7 @@ async def held(database_url: str, *accounts: int) -> AsyncIterator[None]:
         connection.transaction(force_rollback=True),
     ):
         await connection.execute(
-            "SELECT 1 FROM account_state WHERE account_id = ANY(%s) ORDER BY account_id FOR UPDATE", (list(accounts),)
+            "SELECT 1 FROM account_state WHERE account_id = ANY(%s) ORDER BY account_id FOR UPDATE",
+            (list(accounts),),
         )
         yield

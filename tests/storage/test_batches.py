@@ -55,7 +55,9 @@ async def test_a_letter_to_several_accounts_waits_for_the_busy_one_alone(
         both = asyncio.create_task(store.deliveries.deliver(letter(busy, free)))
         await settled(store, 1)
         assert uids([await store.deliveries.deliver(letter(free))]) == [1]
-    assert (await both).outcomes[1] == Placed((await store.mailboxes.status(free.account_id, "INBOX"))[0].uid_validity, 2)
+    assert (await both).outcomes[1] == Placed(
+        (await store.mailboxes.status(free.account_id, "INBOX"))[0].uid_validity, 2
+    )
 
 
 async def test_poison_hurts_nobody_else(store: PostgresStore, database_url: str) -> None:
@@ -145,7 +147,9 @@ async def test_a_cancelled_caller_breaks_no_batch(store: PostgresStore, database
     assert (await store.accounts.usage(mailbox.account_id)).messages == 10
 
 
-async def test_random_letters_to_many_accounts_never_deadlock(store: PostgresStore, database_url: str) -> None:
+async def test_random_letters_to_many_accounts_never_deadlock(
+    store: PostgresStore, database_url: str
+) -> None:
     """1,000 letters of one to four of eight accounts, while others hold and store; uids without gaps."""
     boxes = [await inbox(store) for _ in range(8)]
     choose = random.Random(7)
@@ -177,6 +181,4 @@ async def test_random_letters_to_many_accounts_never_deadlock(store: PostgresSto
 
 def content(encoding: int) -> Content:
     """What a parser would find, with an encoding that no column holds."""
-    return Content(
-        len(OCTETS), len(OCTETS), encoding, b"()", b"()", b"\0", b"", octets=OCTETS
-    )
+    return Content(len(OCTETS), len(OCTETS), encoding, b"()", b"()", b"\0", b"", octets=OCTETS)

@@ -61,10 +61,10 @@ class PostgresWatch:
         self._wake = asyncio.Event()
         self._is_closed = False
 
-    @property
-    def positions(self) -> dict[int, int]:
-        """The modseq up to which each followed account was read."""
-        return {account_id: follower.position for account_id, follower in self._followed.items()}
+    def position_of(self, account_id: int, unknown: int) -> int:
+        """The modseq up to which a followed account was read."""
+        follower = self._followed.get(account_id)
+        return unknown if follower is None else follower.position
 
     async def add(self, account_id: int, since: int | None = None) -> int:
         """See the port. Raises AccountUnknown."""

@@ -5,6 +5,7 @@ The rule: create, delete and rename run after their account's lock, in a snapsho
 
 from typing import Final
 
+from services.storage.messages.statements import COPY, EXPUNGE
 from services.storage.transaction import Statement
 
 _MAILBOX: Final = "b.mailbox_id, b.name, s.uid_validity, b.special_use, b.object_id"
@@ -15,7 +16,7 @@ LIST: Final = Statement(
     "list mailboxes",
     f"""
     SELECT {_MAILBOX} FROM mailboxes b JOIN mailbox_state s USING (account_id, mailbox_id)
-    WHERE b.account_id = %(account_id)s ORDER BY b.name
+    WHERE b.account_id = %(account_id)s ORDER BY b.name COLLATE "C"
     """,
 )
 
@@ -64,11 +65,11 @@ CLAIM_RECENT: Final = Statement(
     "claim recent",
     """
     WITH held AS MATERIALIZED (
-        SELECT first_recent FROM mailbox_state
+        SELECT first_recent, least(uid_next, %(uid_next)s) AS uid_next FROM mailbox_state
         WHERE account_id = %(account_id)s AND mailbox_id = %(mailbox_id)s FOR UPDATE
     ), claimed AS (
-        UPDATE mailbox_state s SET first_recent = %(uid_next)s FROM held
-        WHERE s.account_id = %(account_id)s AND s.mailbox_id = %(mailbox_id)s AND held.first_recent < %(uid_next)s
+        UPDATE mailbox_state s SET first_recent = held.uid_next FROM held
+        WHERE s.account_id = %(account_id)s AND s.mailbox_id = %(mailbox_id)s AND held.first_recent < held.uid_next
     )
     SELECT least(first_recent, %(uid_next)s) FROM held
     """,
@@ -126,15 +127,35 @@ SYNC: Final = Statement(
     """,
 )
 
-# Index mailboxes_by_name. Locked by account_state. names: the superiors, then the mailbox itself.
-CREATE: Final = Statement(
-    "create mailbox",
-    """
-    WITH state AS MATERIALIZED (
+# What a write to the account's mailboxes takes: its modseq, and the first number and uid_validity of those it makes.
+_NEXT: Final = """
+    next AS MATERIALIZED (
         SELECT modseq + 1 AS modseq, mailbox_next,
             greatest(last_uid_validity + 1, extract(epoch FROM now())::bigint) AS uid_validity
         FROM account_state WHERE account_id = %(account_id)s
-    ), seen AS MATERIALIZED (
+    )
+"""
+# Makes the rows of `missing`.
+_MAKE: Final = """
+    made AS (
+        INSERT INTO mailboxes (account_id, mailbox_id, name, special_use, object_id)
+        SELECT %(account_id)s, mailbox_id, name, special_use, 'M' || %(account_id)s || '-' || mailbox_id FROM missing
+    ), states_made AS (
+        INSERT INTO mailbox_state (account_id, mailbox_id, uid_validity, highest_modseq)
+        SELECT %(account_id)s, mailbox_id, uid_validity, modseq FROM missing
+    ), made_logged AS (
+        INSERT INTO changes (account_id, modseq, mailbox_id, kind)
+        SELECT %(account_id)s, modseq, mailbox_id, 4 FROM missing
+    ), numbers_taken AS MATERIALIZED (
+        SELECT count(*) AS mailboxes, max(uid_validity) AS last_uid_validity FROM missing
+    )
+"""
+
+# Index mailboxes_by_name. Locked by account_state. names: the superiors, then the mailbox itself.
+CREATE: Final = Statement(
+    "create mailbox",
+    f"""
+    WITH {_NEXT}, seen AS MATERIALIZED (
         SELECT answer[1] AS mailbox_id FROM requests
         WHERE account_id = %(account_id)s AND request_id = %(request_id)s::uuid
     ), asked AS MATERIALIZED (
@@ -145,32 +166,20 @@ CREATE: Final = Statement(
             (SELECT count(*) FROM mailboxes WHERE account_id = %(account_id)s)
                 + (SELECT count(*) FROM asked WHERE mailbox_id IS NULL) > %(limit)s AS is_full
     ), missing AS MATERIALIZED (
-        SELECT a.name, s.mailbox_next + row_number() OVER (ORDER BY n) - 1 AS mailbox_id, s.modseq,
-            s.uid_validity + row_number() OVER (ORDER BY n) - 1 AS uid_validity
-        FROM asked a, state s, verdict v
+        SELECT a.name, CASE WHEN a.name = %(name)s THEN %(special_use)s ELSE '' END AS special_use, x.modseq,
+            x.mailbox_next + row_number() OVER (ORDER BY n) - 1 AS mailbox_id,
+            x.uid_validity + row_number() OVER (ORDER BY n) - 1 AS uid_validity
+        FROM asked a, next x, verdict v
         WHERE a.mailbox_id IS NULL AND NOT v.is_there AND NOT v.is_full AND NOT EXISTS (SELECT FROM seen)
-    ), made AS (
-        INSERT INTO mailboxes (account_id, mailbox_id, name, special_use, object_id)
-        SELECT %(account_id)s, mailbox_id, name, CASE WHEN name = %(name)s THEN %(special_use)s ELSE '' END,
-            'M' || %(account_id)s || '-' || mailbox_id FROM missing
-    ), state_made AS (
-        INSERT INTO mailbox_state (account_id, mailbox_id, uid_validity, highest_modseq)
-        SELECT %(account_id)s, mailbox_id, uid_validity, modseq FROM missing
-    ), account_written AS (
-        UPDATE account_state a SET modseq = a.modseq + 1, mailbox_next = a.mailbox_next + m.count,
-            last_uid_validity = m.last
-        FROM (SELECT count(*) AS count, max(uid_validity) AS last FROM missing HAVING count(*) > 0) m
-        WHERE a.account_id = %(account_id)s
-    ), changes_written AS (
-        INSERT INTO changes (account_id, modseq, mailbox_id, kind)
-        SELECT %(account_id)s, modseq, mailbox_id, 4 FROM missing
+    ), {_MAKE}, account_written AS (
+        UPDATE account_state a SET modseq = a.modseq + 1, mailbox_next = a.mailbox_next + t.mailboxes,
+            last_uid_validity = t.last_uid_validity
+        FROM numbers_taken t WHERE a.account_id = %(account_id)s AND t.mailboxes > 0
     ), request_written AS (
         INSERT INTO requests (account_id, request_id, answer)
-        SELECT %(account_id)s, %(request_id)s::uuid, ARRAY[mailbox_id]
-        FROM missing WHERE name = %(name)s AND %(request_id)s::uuid IS NOT NULL
+        SELECT %(account_id)s, %(request_id)s::uuid, ARRAY[mailbox_id] FROM missing WHERE name = %(name)s
     )
-    SELECT EXISTS (SELECT FROM state), v.is_there, v.is_full, (SELECT mailbox_id FROM seen)
-    FROM verdict v
+    SELECT EXISTS (SELECT FROM next), v.is_there, v.is_full, EXISTS (SELECT FROM seen) FROM verdict v
     """,
 )
 
@@ -182,8 +191,7 @@ DELETE: Final = Statement(
     WITH box AS MATERIALIZED (
         SELECT b.mailbox_id, s.messages, s.bytes, s.uid_next, a.modseq + 1 AS modseq,
             EXISTS (
-                SELECT FROM mailboxes c WHERE c.account_id = %(account_id)s
-                    AND c.name > %(name)s || '/' AND c.name < %(name)s || '0'
+                SELECT FROM mailboxes c WHERE c.account_id = %(account_id)s AND starts_with(c.name, %(name)s || '/')
             ) AS has_children
         FROM mailboxes b JOIN mailbox_state s USING (account_id, mailbox_id) JOIN account_state a USING (account_id)
         WHERE b.account_id = %(account_id)s AND b.name = %(name)s
@@ -211,14 +219,17 @@ DELETE: Final = Statement(
     """,
 )
 
-# Index mailboxes_by_name. Locked by account_state. The missing superiors of the new name are made before, by CREATE.
+# Index mailboxes_by_name. Locked by account_state. The superiors that are missing are made with it, or not at all.
 RENAME: Final = Statement(
     "rename mailbox",
-    """
-    WITH moving AS MATERIALIZED (
-        SELECT b.mailbox_id, %(new_name)s || substr(b.name, length(%(name)s) + 1) AS new_name
-        FROM mailboxes b WHERE b.account_id = %(account_id)s AND (
-            b.name = %(name)s OR (b.name > %(name)s || '/' AND b.name < %(name)s || '0'))
+    f"""
+    WITH {_NEXT}, moving AS MATERIALIZED (
+        SELECT b.mailbox_id, %(new_name)s || substr(b.name, length(%(name)s) + 1) AS new_name FROM mailboxes b
+        WHERE b.account_id = %(account_id)s AND (b.name = %(name)s OR starts_with(b.name, %(name)s || '/'))
+    ), absent AS MATERIALIZED (
+        SELECT a.name, row_number() OVER (ORDER BY a.n) - 1 AS place
+        FROM unnest(%(superiors)s::text[]) WITH ORDINALITY AS a (name, n)
+        WHERE NOT EXISTS (SELECT FROM mailboxes b WHERE b.account_id = %(account_id)s AND b.name = a.name)
     ), verdict AS MATERIALIZED (
         SELECT EXISTS (SELECT FROM mailboxes WHERE account_id = %(account_id)s AND name = %(name)s) AS is_there,
             EXISTS (
@@ -228,30 +239,33 @@ RENAME: Final = Statement(
                 SELECT FROM moving WHERE octet_length(new_name) > %(max_octets)s
                     OR length(new_name) - length(replace(new_name, '/', '')) >= %(max_depth)s
             ) AS is_too_long,
-            (SELECT modseq + 1 FROM account_state WHERE account_id = %(account_id)s) AS modseq
-    ), going AS MATERIALIZED (
-        SELECT m.*, v.modseq FROM moving m, verdict v WHERE v.is_there AND NOT v.is_taken AND NOT v.is_too_long
-    ), renamed AS (
-        UPDATE mailboxes b SET name = g.new_name FROM going g
-        WHERE b.account_id = %(account_id)s AND b.mailbox_id = g.mailbox_id
-    ), account_written AS (
-        UPDATE account_state SET modseq = modseq + 1
-        WHERE account_id = %(account_id)s AND EXISTS (SELECT FROM going)
-    ), changes_written AS (
+            EXISTS (SELECT FROM absent) AND (SELECT count(*) FROM mailboxes WHERE account_id = %(account_id)s)
+                + (SELECT count(*) FROM absent) > %(limit)s AS is_full
+    ), go AS MATERIALIZED (
+        SELECT x.* FROM next x, verdict v WHERE v.is_there AND NOT v.is_taken AND NOT v.is_too_long AND NOT v.is_full
+    ), missing AS MATERIALIZED (
+        SELECT a.name, '' AS special_use, g.modseq, g.mailbox_next + a.place AS mailbox_id,
+            g.uid_validity + a.place AS uid_validity
+        FROM absent a, go g
+    ), {_MAKE}, renamed AS (
+        UPDATE mailboxes b SET name = m.new_name FROM moving m, go
+        WHERE b.account_id = %(account_id)s AND b.mailbox_id = m.mailbox_id
+    ), renamed_logged AS (
         INSERT INTO changes (account_id, modseq, mailbox_id, kind)
-        SELECT %(account_id)s, modseq, mailbox_id, 5 FROM going
+        SELECT %(account_id)s, g.modseq, m.mailbox_id, 5 FROM moving m, go g
+    ), account_written AS (
+        UPDATE account_state a SET modseq = a.modseq + 1, mailbox_next = a.mailbox_next + t.mailboxes,
+            last_uid_validity = coalesce(t.last_uid_validity, a.last_uid_validity)
+        FROM numbers_taken t, go WHERE a.account_id = %(account_id)s
     )
-    SELECT is_there, is_taken, is_too_long FROM verdict
+    SELECT is_there, is_taken, is_too_long, is_full FROM verdict
     """,
 )
 
-# Index mailboxes_by_name, a few names. Locked by account_state: makes the superiors that are missing, if the source is
-# there and the target is not.
-CREATE_SUPERIORS: Final = Statement(
-    "create superiors",
-    CREATE.text.replace(
-        "SELECT EXISTS (SELECT FROM asked WHERE name = %(name)s AND mailbox_id IS NOT NULL) AS is_there,",
-        """SELECT NOT EXISTS (SELECT FROM mailboxes WHERE account_id = %(account_id)s AND name = %(source)s)
-                OR EXISTS (SELECT FROM mailboxes WHERE account_id = %(account_id)s AND name = %(name)s) AS is_there,""",
-    ),
-)
+# Primary key of requests: whether CREATE made the mailbox, in this same transaction.
+_IS_MADE: Final = """
+    EXISTS (SELECT FROM requests q WHERE q.account_id = %(account_id)s AND q.request_id = %(made_by)s::uuid)
+"""
+# COPY and EXPUNGE of everything, which do nothing where CREATE refused: no message leaves INBOX that did not arrive.
+COPY_INBOX: Final = Statement("copy INBOX", COPY.text.replace("%(is_all)s", _IS_MADE))
+EMPTY_INBOX: Final = Statement("empty INBOX", EXPUNGE.text.replace("%(is_all)s", _IS_MADE))

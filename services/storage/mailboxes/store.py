@@ -4,8 +4,10 @@ from typing import Any, Final
 from uuid import UUID, uuid4
 
 from services.mail.errors import (
+    AccountUnknown,
     BehindFloor,
     HasChildren,
+    InvalidArgument,
     InvalidName,
     LimitExceeded,
     MailboxExists,
@@ -16,6 +18,7 @@ from services.mail.store.mailboxes import (
     MAX_DEPTH,
     MAX_NAME_OCTETS,
     SEPARATOR,
+    SPECIAL_USES,
     Delta,
     Listing,
     Mailbox,
@@ -27,12 +30,12 @@ from services.mail.store.mailboxes import (
 from services.mail.store.uids import BLOCK, FULL, LAST_UID, from_masks, intersect
 from services.storage.arrays import Bigints, Texts
 from services.storage.mailboxes import statements
-from services.storage.messages import statements as messages
 from services.storage.messages.keywords import join
 from services.storage.runs import from_multirange
-from services.storage.transaction import ConnectionLost, Database, Row
+from services.storage.transaction import ConnectionLost, Database, Row, Statement
 
 MAX_MAILBOXES: Final = 10_000
+_FULL: Final = f"an account has at most {MAX_MAILBOXES} mailboxes"
 
 
 class PostgresMailboxes:
@@ -51,30 +54,14 @@ class PostgresMailboxes:
         self, account_id: int, name: str, special_use: str = "", request_id: UUID | None = None
     ) -> Mailbox:
         """See the port."""
-        name = canonical_name(name)
-        if name == INBOX:
-            raise MailboxExists
-        values = {
-            "account_id": account_id,
-            "names": Texts([*_superiors(name), name]),
-            "name": name,
-            "special_use": special_use,
-            "limit": MAX_MAILBOXES,
-            # With an id of its own, a create whose answer was lost on the way is settled, not refused.
-            "request_id": request_id or uuid4(),
-        }
-        find = (statements.STATUS, {"account_id": account_id, "name": name})
+        # With an id of its own, a create whose answer was lost on the way is settled, not refused.
+        step = _create(account_id, canonical_name(name), special_use, request_id or uuid4())
+        find = (statements.STATUS, {"account_id": account_id, "name": step[1]["name"]})
         try:
-            (verdict,), found = await self._database.transact([account_id], (statements.CREATE, values), find)
+            (verdict,), found = await self._database.transact([account_id], step, find)
         except ConnectionLost:
-            (verdict,), found = await self._database.transact([account_id], (statements.CREATE, values), find)
-        is_account, is_there, is_full, seen = verdict
-        if seen is None and is_there:
-            raise MailboxExists
-        if not is_account:
-            raise MailboxNotFound
-        if seen is None and is_full:
-            raise LimitExceeded(f"an account has at most {MAX_MAILBOXES} mailboxes")
+            (verdict,), found = await self._database.transact([account_id], step, find)
+        _check_created(verdict)
         if not found:
             raise MailboxNotFound
         self._database.on_commit([account_id])
@@ -96,54 +83,53 @@ class PostgresMailboxes:
     async def rename(self, account_id: int, name: str, new_name: str) -> None:
         """See the port. Renaming INBOX moves its messages to a new mailbox and leaves its inferiors."""
         name, new_name = canonical_name(name), canonical_name(new_name)
-        if new_name == INBOX or new_name == name:
+        if new_name in (INBOX, name):
             raise MailboxExists
-        if new_name.startswith(name + SEPARATOR) and name != INBOX:
-            raise InvalidName("a mailbox cannot go below itself")
         if name == INBOX:
-            await self._move_inbox(account_id, new_name)
+            await self._rename_inbox(account_id, new_name)
             return
-        superiors = _superiors(new_name)
-        create = {
-            "account_id": account_id,
-            "names": Texts(superiors),
-            "name": new_name,
-            "source": name,
-            "special_use": "",
-            "limit": MAX_MAILBOXES,
-            "request_id": None,
-        }
-        rename = {
+        if new_name.startswith(name + SEPARATOR):
+            raise InvalidName("a mailbox cannot go below itself")
+        values = {
             "account_id": account_id,
             "name": name,
             "new_name": new_name,
+            "superiors": Texts(_superiors(new_name)),
+            "limit": MAX_MAILBOXES,
             "max_octets": MAX_NAME_OCTETS,
             "max_depth": MAX_DEPTH,
         }
-        steps = [(statements.CREATE_SUPERIORS, create)] if superiors else []
-        rows = (await self._database.transact([account_id], *steps, (statements.RENAME, rename)))[-1]
-        is_there, is_taken, is_too_long = rows[0]
+        rows = (await self._database.transact([account_id], (statements.RENAME, values)))[0]
+        is_there, is_taken, is_too_long, is_full = rows[0]
         if not is_there:
             raise MailboxNotFound
         if is_taken:
             raise MailboxExists
         if is_too_long:
             raise InvalidName(f"at most {MAX_DEPTH} levels and {MAX_NAME_OCTETS} octets")
+        if is_full:
+            raise LimitExceeded(_FULL)
         self._database.on_commit([account_id])
 
-    async def _move_inbox(self, account_id: int, new_name: str) -> None:
+    async def _rename_inbox(self, account_id: int, new_name: str) -> None:
+        # INBOX is neither renamed nor deleted, so its number holds until the transaction.
         inbox, _ = await self.status(account_id, INBOX)
-        await self.create(account_id, new_name)
-        key: dict[str, Any] = {
-            "account_id": account_id,
-            "mailbox_id": inbox.key.mailbox_id,
+        made_by = uuid4()
+        values: dict[str, Any] = {
+            **_key(inbox.key),
             "blocks": Bigints(),
             "masks": Bigints(),
-            "is_all": True,
+            "made_by": made_by,
         }
-        copy = {**key, "is_moving": True, "target": new_name, "request_id": None}
-        expunge = {**key, "even_undeleted": True, "epoch": 0}
-        await self._database.transact([account_id], (messages.COPY, copy), (messages.EXPUNGE, expunge))
+        copy = {**values, "is_moving": True, "target": new_name, "request_id": None}
+        empty = {**values, "even_undeleted": True, "epoch": 0}
+        (verdict,), *_ = await self._database.transact(
+            [account_id],
+            _create(account_id, new_name, "", made_by),
+            (statements.COPY_INBOX, copy),
+            (statements.EMPTY_INBOX, empty),
+        )
+        _check_created(verdict)
         self._database.on_commit([account_id])
 
     async def subscribe(self, account_id: int, name: str, is_subscribed: bool) -> None:
@@ -223,6 +209,32 @@ def _delta(row: Row, since: int, uid_next: int) -> Delta:
         modseqs=modseqs or [],
         keywords=keywords,
     )
+
+
+def _create(account_id: int, name: str, special_use: str, request_id: UUID) -> tuple[Statement, dict[str, Any]]:
+    if special_use not in SPECIAL_USES:
+        raise InvalidArgument("no such special use")
+    values = {
+        "account_id": account_id,
+        "names": Texts([*_superiors(name), name]),
+        "name": name,
+        "special_use": special_use,
+        "limit": MAX_MAILBOXES,
+        "request_id": request_id,
+    }
+    return statements.CREATE, values
+
+
+def _check_created(verdict: Row) -> None:
+    is_account, is_there, is_full, is_seen = verdict
+    if not is_account:
+        raise AccountUnknown
+    if is_seen:
+        return
+    if is_there:
+        raise MailboxExists
+    if is_full:
+        raise LimitExceeded(_FULL)
 
 
 def _key(mailbox: MailboxKey) -> dict[str, Any]:

@@ -33,8 +33,11 @@ OPENED: Final = Statement(
     """,
 )
 
-# Index sessions_by_id.
-CLOSED: Final = Statement("close sessions", "DELETE FROM sessions WHERE session_id = ANY(%(session_ids)s)")
+# Index sessions_by_id. A session that another process took up stays.
+CLOSED: Final = Statement(
+    "close sessions",
+    "DELETE FROM sessions WHERE session_id = ANY(%(session_ids)s) AND process_id = %(process_id)s",
+)
 
 # Index sessions_by_process.
 ENDING: Final = Statement(
@@ -47,7 +50,8 @@ LIST: Final = Statement(
     """
     SELECT s.session_id, s.account_id, s.door, s.peer, s.opened_at, s.mailbox_id, s.expunged_to
     FROM sessions s JOIN processes p USING (process_id)
-    WHERE p.lease_until > clock_timestamp() AND (%(account_id)s::bigint IS NULL OR s.account_id = %(account_id)s::bigint)
+    WHERE p.lease_until > clock_timestamp()
+        AND (%(account_id)s::bigint IS NULL OR s.account_id = %(account_id)s::bigint)
     ORDER BY s.opened_at, s.session_id LIMIT 10000
     """,
 )

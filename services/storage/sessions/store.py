@@ -38,7 +38,8 @@ class PostgresSessions:
         if opened:
             steps.append((statements.OPENED, _columns(process, {each.session_id: each for each in opened})))
         if closed:
-            steps.append((statements.CLOSED, {"session_ids": Uuids(closed)}))
+            values = {"process_id": process.process_id, "session_ids": Uuids(closed)}
+            steps.append((statements.CLOSED, values))
         steps.append((statements.ENDING, {"process_id": process.process_id}))
         # No account's state is touched, so no account is locked.
         rows = (await self._database.transact([], *steps))[-1]
