@@ -27,7 +27,7 @@ TASKS = {
 async def main(settings: Settings, process: Process) -> None:
     """Serves until the process is told to stop, then drains."""
     url, direct_url = settings.urls()
-    await asyncio.to_thread(revision.check, direct_url)
+    await asyncio.to_thread(revision.migrate if settings.migrates else revision.check, direct_url)
     async with open_store(url, direct_url, store_settings(settings)) as store:
         server = Server(store, settings)
         port = await server.start()

@@ -18,6 +18,10 @@ class Settings(ProcessSettings):
     reflection: bool = Field(
         default=False, description="Answers gRPC reflection, so that grpcurl can list what there is."
     )
+    migrates: bool = Field(
+        default=False,
+        description="Brings the schema up to date before it serves, as restante migrate does. For one machine.",
+    )
     connections: int = Field(default=10, ge=2, le=1000, description="Connections to the database at most.")
     connection_seconds: float = Field(
         default=5.0, gt=0, description="How long a request may wait for a connection before it is refused."

@@ -41,7 +41,8 @@ def send_command(smtp_port: int, account: FirstAccount) -> str:
     """A command that sends a letter to the first account."""
     letter = shlex.quote(LETTER.format(to=account.address))
     to = shlex.quote(account.address)
-    return f"printf {letter} | curl -sS smtp://127.0.0.1:{smtp_port} --mail-from you@example.com --mail-rcpt {to} -T -"
+    url = f"smtp://127.0.0.1:{smtp_port}"
+    return f"printf {letter} | curl -sS --crlf {url} --mail-from you@example.com --mail-rcpt {to} -T -"
 
 
 def add_command(account: FirstAccount) -> str:

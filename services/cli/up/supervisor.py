@@ -6,15 +6,13 @@ loses what it leans on while it finishes its work.
 
 import asyncio
 import os
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from services.cli.up.child import Child, ending_with_us
+from services.cli.up.child import Child
 from services.cli.up.home import Home
 from services.cli.up.ports import choose_ports, free_ports
 from services.cli.up.settings import UpSettings
-from services.plumbing.failures import CannotStart
 
 DOORS = ("smtp", "imap", "pop3")
 # Ctrl-C should not keep somebody waiting: a door says goodbye and ends sooner than in a cluster.
@@ -47,17 +45,17 @@ class Supervisor:
         """Starts everything in order. Raises CannotStart; what was started then still runs."""
         database_url = self.settings.database_url
         if database_url is None:
-            await self._start_stage([self._postgres()])
+            await self._start_stages([self._postgres()])
             self._record()
             url = self.home.embedded_url()
         else:
             url = database_url.get_secret_value()
         database = {"RESTANTE_DATABASE_URL": url}
-        await migrate({**self._common(), **database, **self._direct_url()})
-        await self._start_stage(
-            [self._storage(n, port, database) for n, port in enumerate(self._storages(), 1)]
+        # A door looks for storage until it finds it, so the two need not wait for each other.
+        await self._start_stages(
+            [self._storage(n, port, database) for n, port in enumerate(self._storages(), 1)],
+            [self._child(name, f"services.{name}", self._common()) for name in DOORS],
         )
-        await self._start_stage([self._child(name, f"services.{name}", self._common()) for name in DOORS])
         self._record()
 
     def _storages(self) -> list[int]:
@@ -90,7 +88,7 @@ class Supervisor:
         return self._child("postgres", "services.storage.embedded", {**self._common(), **fixed})
 
     def _storage(self, number: int, port: int, database: Mapping[str, str]) -> Child:
-        own = {"RESTANTE_STORAGE_PORT": str(port)}
+        own = {"RESTANTE_STORAGE_PORT": str(port), "RESTANTE_STORAGE_MIGRATES": "true"}
         if self.settings.storages > 1:
             own["RESTANTE_STORAGE_ADMIN_PORT"] = "0"
         name = "storage" if number == 1 else f"storage-{number}"
@@ -101,9 +99,10 @@ class Supervisor:
     def _child(self, name: str, module: str, environment: Mapping[str, str]) -> Child:
         return Child(name, module, environment, self.home.logs / f"{name}.log", self._tell)
 
-    async def _start_stage(self, children: list[Child]) -> None:
-        """Starts processes that do not wait for each other, and keeps them running."""
-        self.stages.append(children)
+    async def _start_stages(self, *stages: list[Child]) -> None:
+        """Starts processes side by side, and keeps them running. Stages are stopped one after another, last first."""
+        self.stages.extend(stages)
+        children = [each for stage in stages for each in stage]
         outcomes = await asyncio.gather(
             *(self._start_child(each) for each in children), return_exceptions=True
         )
@@ -144,21 +143,3 @@ class Supervisor:
         """Ends everything at once, for those who cannot wait; PostgreSQL still ends in order."""
         for child in (each for stage in self.stages for each in stage if each.name != "postgres"):
             child.kill()
-
-
-async def migrate(environment: Mapping[str, str]) -> None:
-    """Brings the schema up to date. Raises CannotStart with the last line that it said."""
-    process = await asyncio.create_subprocess_exec(
-        *ending_with_us(sys.executable, "-P", "-m", "services.storage", "migrate"),
-        env=dict(environment),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-        start_new_session=True,
-    )
-    _, said = await process.communicate()
-    if process.returncode != 0:
-        lines = said.decode("utf-8", "replace").strip().splitlines()
-        raise CannotStart(
-            f"the schema could not be brought up to date: {lines[-1] if lines else 'no reason given'}"
-        )
