@@ -17,7 +17,7 @@ from services.plumbing import logs
 from services.storage.arrays import Bigints
 from services.storage.deliveries import statements
 from services.storage.deliveries.batch import Outcome, Waiting, outcomes, parameters
-from services.storage.messages.statements import ADD_MORE_KEYWORDS
+from services.storage.messages.changing import ADD_MORE_KEYWORDS
 from services.storage.transaction import ConnectionLost, Database, Statement, Values
 
 log = logs.get(__name__)

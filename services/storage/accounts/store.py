@@ -31,6 +31,7 @@ FREE_FAILURES: Final = 3
 FREE_FAILURES_OF_NETWORK: Final = 20
 MAX_PASSWORD_OCTETS: Final = 4096
 MAX_PAGE: Final = 1000
+_UNBOUNDED: Final = Quota()
 
 
 class PostgresAccounts:
@@ -49,7 +50,7 @@ class PostgresAccounts:
         """See the port."""
         return [row[0] for row in await self._database.read(statements.LIST_DOMAINS, {})]
 
-    async def add_account(self, address: str, password: bytes, quota: Quota = Quota()) -> Account:
+    async def add_account(self, address: str, password: bytes, quota: Quota = _UNBOUNDED) -> Account:
         """See the port."""
         canonical = canonical_address(address)
         _check_quota(quota)

@@ -5,7 +5,7 @@ The rule: create, delete and rename run after their account's lock, in a snapsho
 
 from typing import Final
 
-from services.storage.messages.statements import COPY, EXPUNGE
+from services.storage.messages.changing import COPY, EXPUNGE
 from services.storage.transaction import Statement
 
 _MAILBOX: Final = "b.mailbox_id, b.name, s.uid_validity, b.special_use, b.object_id"

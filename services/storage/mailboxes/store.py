@@ -211,7 +211,9 @@ def _delta(row: Row, since: int, uid_next: int) -> Delta:
     )
 
 
-def _create(account_id: int, name: str, special_use: str, request_id: UUID) -> tuple[Statement, dict[str, Any]]:
+def _create(
+    account_id: int, name: str, special_use: str, request_id: UUID
+) -> tuple[Statement, dict[str, Any]]:
     if special_use not in SPECIAL_USES:
         raise InvalidArgument("no such special use")
     values = {

@@ -15,7 +15,7 @@ from services.storage.bodies import Bodies
 from services.storage.deliveries import statements as delivering
 from services.storage.deliveries.batch import LetterCopy, Waiting
 from services.storage.gather import Gatherer
-from services.storage.messages import statements
+from services.storage.messages import changing, statements
 from services.storage.messages.keywords import Keywords, join, split
 from services.storage.messages.pages import Pages, read_octets
 from services.storage.runs import block_arrays
@@ -105,7 +105,7 @@ class PostgresMessages:
         rows, names = await self._write(
             mailbox.account_id,
             request_id,
-            (statements.STORE, values),
+            (changing.STORE, values),
             (statements.KEYWORDS, {"account_id": mailbox.account_id}),
         )
         if not rows:
@@ -126,7 +126,7 @@ class PostgresMessages:
             "target": canonical_name(target),
             "request_id": request_id,
         }
-        rows = (await self._write(mailbox.account_id, request_id, (statements.COPY, values)))[0]
+        rows = (await self._write(mailbox.account_id, request_id, (changing.COPY, values)))[0]
         if not rows:
             raise MailboxNotFound
         uid_validity, first, messages, fits, answer, found, hits = rows[0]
@@ -157,7 +157,7 @@ class PostgresMessages:
             "even_undeleted": even_undeleted,
             "epoch": 0 if maildrop is None else maildrop.epoch,
         }
-        rows = (await self._write(mailbox.account_id, None, (statements.EXPUNGE, values)))[0]
+        rows = (await self._write(mailbox.account_id, None, (changing.EXPUNGE, values)))[0]
         if not rows:
             raise MailboxNotFound
         previous_modseq, highest_modseq, is_held, found, hits = rows[0]
