@@ -30,9 +30,15 @@ class CliSettings(Settings):
 def ask(question: Callable[[Accounts], Awaitable[T]]) -> T:
     """Asks the storage that runs. Raises CannotStart if none answers, and the refusals of what was asked."""
     settings = CliSettings.read()
-    targets = settings.storage
-    if "storage" not in settings.model_fields_set:
-        targets = Home(settings.home).read_record().get("storage", targets)
+    record = Home(settings.home).read_record()
+    targets = (
+        settings.storage
+        if "storage" in settings.model_fields_set
+        else record.get("storage", settings.storage)
+    )
+    if not record and not settings.token_file.exists() and settings.rpc_certificate is None:
+        # Without a secret nobody can be asked, and here the first start, which makes one, has not been.
+        raise CannotStart(f"nothing answers at {targets}: start it with make run")
     return asyncio.run(_ask(targets, settings.token_file, question))
 
 
