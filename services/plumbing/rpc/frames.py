@@ -4,6 +4,7 @@ The rule: what comes out is exactly what protobuf would have written for the sam
 (https://protobuf.dev/programming-guides/encoding/); a test compares the two.
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 _VARINT: Final = 0
@@ -20,6 +21,15 @@ def varint(number: int) -> bytes:
         number >>= 7
     octets.append(number)
     return bytes(octets)
+
+
+def octets_fields(field: int, values: Iterable[bytes]) -> list[bytes]:
+    """A repeated field of type bytes, as parts to be joined."""
+    tag = varint(field << 3 | _LENGTH)
+    parts: list[bytes] = []
+    for octets in values:
+        parts += (tag, varint(len(octets)), octets)
+    return parts
 
 
 def number_field(field: int, number: int) -> bytes:

@@ -15,6 +15,7 @@ from services.mail.store.messages import Appended, Copied, Expunged, FlagChange,
 from services.mail.store.sessions import MaildropLock
 from services.plumbing.rpc.convert import uids
 from services.plumbing.rpc.convert.mailboxes import PART_ROWS, part_starts
+from services.plumbing.rpc.frames import octets_fields
 
 SLICE_OCTETS: Final = 240 * 1024
 # What a row's numbers take at most: uid, flags, modseq, date, size, head.
@@ -67,12 +68,15 @@ def change_from_wire(number: int) -> FlagChange:
     return _CHANGES_BY_NUMBER[number]
 
 
-def page_to_wire(page: Page) -> Iterator[pb.FetchResponse]:
-    """The page's slices; none for a page without rows."""
+def page_to_wire(page: Page) -> Iterator[bytes]:
+    """The page's slices, each an encoded FetchResponse; none for a page without rows.
+
+    Headers and bodies are written by hand: one copy of the octets instead of four.
+    """
     for rows in page_slices(page):
         bodies = page.bodies[rows]
         low, high = uids.flags_to_wire(page.flags[rows])
-        yield pb.FetchResponse(
+        small = pb.FetchResponse(
             uids=page.uids[rows],
             flags=low,
             high_flags=high,
@@ -83,10 +87,15 @@ def page_to_wire(page: Page) -> Iterator[pb.FetchResponse]:
             structures=page.structures[rows],
             parts=page.parts[rows],
             heads=page.heads[rows],
-            headers=page.headers[rows],
-            bodies=[body or b"" for body in bodies] if None in bodies else bodies,  # type: ignore[arg-type]
             large_rows=[row for row, body in enumerate(bodies) if body is None] if None in bodies else (),
             keywords=page.keywords,
+        )
+        yield b"".join(
+            (
+                small.SerializeToString(),
+                *octets_fields(pb.FetchResponse.HEADERS_FIELD_NUMBER, page.headers[rows]),
+                *octets_fields(pb.FetchResponse.BODIES_FIELD_NUMBER, (body or b"" for body in bodies)),
+            )
         )
 
 

@@ -19,7 +19,7 @@ from services.plumbing.rpc.errors import NotTaken, to_refusal
 from services.plumbing.rpc.frames import number_field, octets_field
 from services.plumbing.rpc.outbox import Outbox
 from services.plumbing.rpc.servicer.drain import Drain
-from services.plumbing.rpc.servicer.methods import RESUMABLE, Context, Method, refuse
+from services.plumbing.rpc.servicer.methods import RESUMABLE, Context, Method, encoded, refuse
 
 log = logs.get(__name__)
 
@@ -129,7 +129,7 @@ class Exchange:
             answer = await method.inline(request)
             self._put(call.id, name, answer.SerializeToString())
             return
-        parts = cast("AsyncGenerator[Message, None]", method.inline(request))
+        parts = cast("AsyncGenerator[Message | bytes, None]", method.inline(request))
         async with aclosing(parts):
             await self._put_parts(call.id, name, parts)
 
@@ -137,7 +137,7 @@ class Exchange:
         last: bytes | None = None
         sent = 0
         async for part in parts:
-            payload = part.SerializeToString()
+            payload = encoded(part)
             if last is not None:
                 self._put(call_id, name, last, has_more=True)
                 if name in RESUMABLE and sent + len(payload) > ANSWER_OCTETS:

@@ -11,6 +11,7 @@ from services.mail.errors import InvalidArgument
 from services.mail.store.messages import Appended, Body, Messages, Page
 from services.plumbing.rpc.convert import messages as convert
 from services.plumbing.rpc.convert import uids
+from services.plumbing.rpc.frames import octets_field
 from services.plumbing.rpc.servicer.uploads import read_chunks, read_header
 
 
@@ -37,7 +38,7 @@ class MessagesServicer:
             uids.optional_id(header.request_id),
         )
 
-    async def fetch(self, request: pb.FetchRequest) -> AsyncIterator[pb.FetchResponse]:
+    async def fetch(self, request: pb.FetchRequest) -> AsyncIterator[bytes]:
         pages = self._messages.fetch(
             uids.key_from_wire(request.mailbox),
             uids.asked_runs(request.uids),
@@ -48,7 +49,7 @@ class MessagesServicer:
                 for part in convert.page_to_wire(page):
                     yield part
 
-    async def read(self, request: pb.ReadRequest) -> AsyncIterator[pb.ReadResponse]:
+    async def read(self, request: pb.ReadRequest) -> AsyncIterator[bytes]:
         if request.start > request.end:
             raise InvalidArgument("a range ends where it starts, or later")
         chunks = self._messages.read(
@@ -56,7 +57,7 @@ class MessagesServicer:
         )
         async with aclosing(cast("AsyncGenerator[bytes, None]", chunks)):
             async for chunk in chunks:
-                yield pb.ReadResponse(chunk=chunk)
+                yield octets_field(pb.ReadResponse.CHUNK_FIELD_NUMBER, chunk)
 
     async def store(self, request: pb.StoreRequest) -> AsyncIterator[pb.StoreResponse]:
         stored = await self._messages.store(
