@@ -14,6 +14,10 @@ from services.mail.store.uids import Runs
 
 SEPARATOR: Final = "/"
 INBOX: Final = "INBOX"
+# RFC 6154 §2, and none.
+SPECIAL_USES: Final = frozenset(
+    {"", "\\All", "\\Archive", "\\Drafts", "\\Flagged", "\\Junk", "\\Sent", "\\Trash"}
+)
 MAX_NAME_OCTETS: Final = 1000
 MAX_DEPTH: Final = 50
 
@@ -101,7 +105,7 @@ class Mailboxes(Protocol):
     ) -> Mailbox:
         """Makes a mailbox, and its missing superiors. RFC 9051 §6.3.4.
 
-        Raises MailboxExists, InvalidName, LimitExceeded.
+        Raises MailboxExists, InvalidName, InvalidArgument (special_use), LimitExceeded.
         """
         ...
 
