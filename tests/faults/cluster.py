@@ -7,6 +7,7 @@ of itself.
 import asyncio
 import imaplib
 import json
+import logging
 import os
 import re
 import subprocess
@@ -18,6 +19,8 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from tests.e2e.system import PATIENCE, System
+
+logger = logging.getLogger(__name__)
 
 SESSIONS = 20
 RETRY_SECONDS = 0.05
@@ -154,7 +157,10 @@ class Generator:
 
 def letter(name: str) -> bytes:
     """A letter by the name that its Message-ID has."""
-    return b"From: a@faults.test\r\nMessage-ID: <%b>\r\nSubject: fault\r\n\r\n%b\r\n" % (name.encode(), b"x" * 70)
+    return b"From: a@faults.test\r\nMessage-ID: <%b>\r\nSubject: fault\r\n\r\n%b\r\n" % (
+        name.encode(),
+        b"x" * 70,
+    )
 
 
 def read_back(system: System, account: str) -> list[str]:
@@ -180,8 +186,12 @@ def assert_exactly_once(log: Log, found: Iterable[str]) -> None:
     assert len(log.acknowledged) == len(came)
     doubled = {name: times for name, times in came.items() if times > 1}
     unexplained = {name: times for name, times in doubled.items() if times > 1 + log.lost[name]}
-    assert not unexplained, (unexplained, [each for each in log.troubles if each.split(":")[0] in unexplained])
-    print(f"{sum(log.lost.values())} answers lost, {sum(doubled.values()) - len(doubled)} letters came again")
+    assert not unexplained, (
+        unexplained,
+        [each for each in log.troubles if each.split(":")[0] in unexplained],
+    )
+    again = sum(doubled.values()) - len(doubled)
+    logger.info("%d answers lost, %d letters came again: %s", log.lost.total(), again, sorted(doubled))
 
 
 def verify(system: System) -> str:
