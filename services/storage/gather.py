@@ -22,8 +22,10 @@ from services.storage.transaction import ConnectionLost, Database, Statement, Va
 
 log = logs.get(__name__)
 
-# How often a letter is sent again whose connection was lost: its request id settles whether it had been stored.
-_ATTEMPTS: Final = 3
+# How long a letter is sent again whose connection was lost: only its request id can tell whether it was stored, so
+# whoever is refused earlier would send it a second time. Less than a door waits for its answer.
+_UNSETTLED_SECONDS: Final = 25.0
+_PAUSE_SECONDS: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +39,21 @@ class GatherSettings:
 
 @dataclass(slots=True)
 class _Entry:
+    """give_up_at: loop time; None while it cannot have been stored."""
+
     letter: Waiting
     answer: "asyncio.Future[list[Outcome]]"
+    give_up_at: float | None = None
+
+    def lose(self) -> None:
+        """Notes that it may have been stored."""
+        if self.give_up_at is None:
+            self.give_up_at = asyncio.get_running_loop().time() + _UNSETTLED_SECONDS
+
+    @property
+    def is_worth_a_try(self) -> bool:
+        """Whether somebody still waits for what became of it."""
+        return self.give_up_at is not None and asyncio.get_running_loop().time() < self.give_up_at
 
 
 class Gatherer:
@@ -148,6 +163,9 @@ class Gatherer:
             for entry in batch:
                 _fail(entry, error)
             return
+        if isinstance(error, ConnectionLost):
+            for entry in batch:
+                entry.lose()
         log.warning("batch runs one by one", letters=len(batch), reason=repr(error)[:200])
 
         async def run() -> None:
@@ -195,15 +213,17 @@ class Gatherer:
 
     async def _run_alone(self, entry: _Entry) -> None:
         """A transaction of its own, which waits for its accounts in key order."""
-        for attempt in range(_ATTEMPTS):
+        while True:
             try:
                 async with self._slots:
                     await self._run_waiting([entry], is_alone=True)
-            except ConnectionLost as error:
-                if attempt == _ATTEMPTS - 1:
+            except StoreUnavailable as error:
+                if isinstance(error, ConnectionLost):
+                    entry.lose()
+                if not entry.is_worth_a_try:
                     _fail(entry, error)
                     return
-                await asyncio.sleep(0.1 * (attempt + 1))
+                await asyncio.sleep(_PAUSE_SECONDS)
             except Exception as error:  # noqa: BLE001 - the caller hears it
                 _fail(entry, error)
                 return

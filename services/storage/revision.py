@@ -26,6 +26,7 @@ ROLE_SETTINGS: Final = {
     "random_page_cost": "1.1",
     "work_mem": "16MB",
     "jit": "off",
+    "enable_memoize": "off",
     "plan_cache_mode": "force_generic_plan",
     "lock_timeout": "15s",
     "statement_timeout": "60s",

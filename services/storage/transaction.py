@@ -236,7 +236,8 @@ class Database:
 
     async def _configure(self, connection: Connection) -> None:
         arrays.register(connection)
-        connection.prepare_threshold = 2 if self._settings.prepares else None
+        # At the first use: plans are generic, and there are fewer statements than one connection keeps.
+        connection.prepare_threshold = 0 if self._settings.prepares else None
 
 
 def _first_line(error: BaseException) -> str:

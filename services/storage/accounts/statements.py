@@ -53,7 +53,7 @@ _ACCOUNT: Final = """
 # Primary keys of addresses, accounts, account_state.
 FIND_ACCOUNT: Final = Statement(
     "find account",
-    _ACCOUNT + "WHERE a.account_id = (SELECT account_id FROM addresses WHERE address = %(address)s)",  # noqa: S608
+    _ACCOUNT + "WHERE a.account_id = (SELECT account_id FROM addresses WHERE address = %(address)s)",
 )
 
 # Unique index of accounts by address.

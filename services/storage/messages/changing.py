@@ -2,7 +2,8 @@
 
 The rule: each statement runs after its account's lock, in a snapshot of its own, and writes nothing where nothing
 changes. (Whoever holds the account may update mailbox_state without a lock of its own: first_recent alone is written by
-others.)
+others. And a block stays where it was read, at its ctid, until its account is let go: the shortest way back to it, whatever
+the planner believes of the table.)
 """
 
 from typing import Final
@@ -20,11 +21,11 @@ STORE: Final = Statement(
         SELECT answer FROM requests
         WHERE account_id = %(account_id)s AND request_id = %(request_id)s::uuid
     ), found AS MATERIALIZED (
-        SELECT b.block, b.flags, b.modseqs, b.more_keywords, b.live & a.mask AS asked, h.hit
+        SELECT b.place, b.block, b.flags, b.modseqs, b.more_keywords, b.live & a.mask AS asked, h.hit
         FROM unnest(%(blocks)s::bigint[], %(masks)s::bigint[]) AS a (block, mask)
         CROSS JOIN LATERAL (
-            SELECT * FROM flag_blocks f WHERE f.account_id = %(account_id)s AND f.mailbox_id = %(mailbox_id)s
-                AND f.block = a.block OFFSET 0
+            SELECT f.ctid AS place, f.* FROM flag_blocks f
+            WHERE f.account_id = %(account_id)s AND f.mailbox_id = %(mailbox_id)s AND f.block = a.block OFFSET 0
         ) b
         CROSS JOIN LATERAL (
             SELECT b.live & a.mask & CASE WHEN EXISTS (SELECT FROM seen) THEN 0
@@ -55,7 +56,7 @@ STORE: Final = Statement(
         ) m
         WHERE f.more_keywords IS NOT NULL OR cardinality(%(set_more)s::bigint[]) > 0
     ), fresh AS MATERIALIZED (
-        SELECT f.block, f.asked, f.hit, e.*, CASE WHEN m.block IS NULL THEN f.more_keywords ELSE m.fresh END AS more
+        SELECT f.place, f.block, f.asked, f.hit, e.*, CASE WHEN m.block IS NULL THEN f.more_keywords ELSE m.fresh END AS more
         FROM found f LEFT JOIN more m ON m.block = f.block CROSS JOIN box
         CROSS JOIN LATERAL (
             SELECT array_agg(new) AS flags,
@@ -79,8 +80,7 @@ STORE: Final = Statement(
         FROM fresh WHERE changed <> 0 HAVING count(*) > 0
     ), blocks_written AS (
         UPDATE flag_blocks f SET flags = n.flags, modseqs = n.modseqs, more_keywords = n.more
-        FROM fresh n WHERE n.changed <> 0 AND f.account_id = %(account_id)s AND f.mailbox_id = %(mailbox_id)s
-            AND f.block = n.block
+        FROM fresh n WHERE n.changed <> 0 AND f.account_id = %(account_id)s AND f.ctid = n.place
     ), account_written AS (
         UPDATE account_state SET modseq = modseq + 1
         WHERE account_id = %(account_id)s AND EXISTS (SELECT FROM total)
@@ -123,8 +123,8 @@ COPY: Final = Statement(
         SELECT b.block, b.flags, b.sizes, b.more_keywords, b.live & a.mask AS hit
         FROM unnest(%(blocks)s::bigint[], %(masks)s::bigint[]) AS a (block, mask)
         CROSS JOIN LATERAL (
-            SELECT * FROM flag_blocks f WHERE f.account_id = %(account_id)s AND f.mailbox_id = %(mailbox_id)s
-                AND f.block = a.block OFFSET 0
+            SELECT f.ctid AS place, f.* FROM flag_blocks f
+            WHERE f.account_id = %(account_id)s AND f.mailbox_id = %(mailbox_id)s AND f.block = a.block OFFSET 0
         ) b
         WHERE b.live & a.mask <> 0 AND NOT EXISTS (SELECT FROM seen)
         UNION ALL
@@ -231,19 +231,19 @@ EXPUNGE: Final = Statement(
         SELECT 1 FROM box WHERE (%(epoch)s = 0 OR EXISTS (SELECT FROM held))
             AND (%(even_undeleted)s OR deleted > 0)
     ), found AS MATERIALIZED (
-        SELECT b.block, b.flags, b.sizes, b.live & a.mask AS asked
+        SELECT b.place, b.block, b.flags, b.sizes, b.live & a.mask AS asked
         FROM unnest(%(blocks)s::bigint[], %(masks)s::bigint[]) AS a (block, mask)
         CROSS JOIN LATERAL (
-            SELECT * FROM flag_blocks f WHERE f.account_id = %(account_id)s AND f.mailbox_id = %(mailbox_id)s
-                AND f.block = a.block OFFSET 0
+            SELECT f.ctid AS place, f.* FROM flag_blocks f
+            WHERE f.account_id = %(account_id)s AND f.mailbox_id = %(mailbox_id)s AND f.block = a.block OFFSET 0
         ) b
         WHERE b.live & a.mask <> 0 AND EXISTS (SELECT FROM may)
         UNION ALL
-        SELECT block, flags, sizes, live FROM flag_blocks
+        SELECT ctid, block, flags, sizes, live FROM flag_blocks
         WHERE account_id = %(account_id)s AND mailbox_id = %(mailbox_id)s AND live <> 0 AND %(is_all)s
             AND EXISTS (SELECT FROM may)
     ), gone AS MATERIALIZED (
-        SELECT f.block, e.* FROM found f CROSS JOIN LATERAL (
+        SELECT f.place, f.block, e.* FROM found f CROSS JOIN LATERAL (
             SELECT bit_or(1::bigint << (i - 1)::integer) AS hit, count(*) AS messages, sum(size)::bigint AS bytes,
                 count(*) FILTER (WHERE flags & 1 = 0) AS unseen, count(*) FILTER (WHERE flags & 8 <> 0) AS deleted,
                 range_agg(int8range(f.block * 64 + i, f.block * 64 + i + 1)) AS runs
@@ -257,7 +257,7 @@ EXPUNGE: Final = Statement(
             sum(deleted)::bigint AS deleted FROM gone HAVING count(*) > 0
     ), blocks_written AS (
         UPDATE flag_blocks f SET live = f.live & ~g.hit FROM gone g
-        WHERE f.account_id = %(account_id)s AND f.mailbox_id = %(mailbox_id)s AND f.block = g.block
+        WHERE f.account_id = %(account_id)s AND f.ctid = g.place
     ), account_written AS (
         UPDATE account_state a SET modseq = a.modseq + 1, used_bytes = a.used_bytes - t.bytes,
             used_messages = a.used_messages - t.messages

@@ -1,6 +1,6 @@
 """SQL that reads messages, and gives keywords their numbers.
 
-The rule: a page is a range or a list of uids, never a join on ranges; bodies are reached by LATERAL, message by message.
+The rule: a page is a range or a list of uids, never a join on ranges; bodies are reached message by message.
 """
 
 from typing import Final
@@ -97,10 +97,12 @@ LIST_RANGE: Final = Statement("list range", _LISTING + _MESSAGE_RANGE + "ORDER B
 LIST_SOME: Final = Statement("list some", _LISTING + _MESSAGE_LIST + "ORDER BY m.uid")
 # Range of messages, then the primary key of bodies, once for each message.
 BODY_RANGE: Final = Statement(
-    "bodies range", _BODY + "FROM (SELECT m.*" + _MESSAGE_RANGE + "OFFSET 0) m" + _BODIES
+    "bodies range", _BODY + "FROM (SELECT m.*" + _MESSAGE_RANGE + "ORDER BY m.uid OFFSET 0) m" + _BODIES
 )
 # Primary key of messages, then that of bodies, once for each uid.
-BODY_SOME: Final = Statement("bodies some", _BODY + _MESSAGE_LIST + _BODIES)
+BODY_SOME: Final = Statement(
+    "bodies some", _BODY + "FROM (SELECT m.*" + _MESSAGE_LIST + "ORDER BY m.uid OFFSET 0) m" + _BODIES
+)
 
 # Primary keys of messages and bodies.
 READ: Final = Statement(
