@@ -16,7 +16,11 @@ log = logs.get(__name__)
 
 NAME: Final = "restante-error"
 NOT_TAKEN: Final = "restante-not-taken"
+# The leading metadata of an exchange that was let in: a refused one has leading metadata too, empty.
+READY: Final = ("restante-ready", "1")
 MAX_DETAIL: Final = 500
+# What grpc.aio makes of a write on a stream that has just ended.
+_BROKEN_WRITE: Final = "Internal error from Core"
 
 
 class StorageFailed(Exception):
@@ -25,6 +29,14 @@ class StorageFailed(Exception):
 
 class NotTaken(Exception):
     """The call was not begun; another copy, or the same one later, may take it."""
+
+
+class NotLetIn(Exception):
+    """The copy did not open an exchange. code: its status."""
+
+    def __init__(self, code: grpc.StatusCode) -> None:
+        super().__init__(code.name)
+        self.code = code
 
 
 class LinkLost(Exception):
@@ -74,6 +86,8 @@ def from_status(error: grpc.aio.AioRpcError) -> Exception:
         return NotTaken()
     if (kind := BY_NAME.get(str(trailers.get(NAME, "")))) is not None:
         return kind(error.details() or "")
+    if error.code() is grpc.StatusCode.INTERNAL and (error.details() or "").startswith(_BROKEN_WRITE):
+        return LinkLost("the stream ended while it was written")
     match error.code():
         case grpc.StatusCode.UNAVAILABLE | grpc.StatusCode.CANCELLED:
             return LinkLost(error.details() or "")

@@ -1,4 +1,4 @@
-"""What stands before every rpc of a server: who calls, and until when.
+"""What stands before every rpc of a server: who calls, until when, and a count of what passes.
 
 The rule: health is answered to everybody, since probes show no token; nothing else is.
 """
@@ -9,6 +9,7 @@ from typing import Any, Final, TypeAlias, cast
 import grpc
 
 from services.mail.errors import AuthenticationRequired, InvalidArgument
+from services.plumbing import metrics
 from services.plumbing.rpc.credentials import is_token
 from services.plumbing.rpc.errors import status_of
 
@@ -60,6 +61,34 @@ class DeadlineInterceptor(grpc.aio.ServerInterceptor):
         return grpc.unary_unary_rpc_method_handler(
             cast("Any", answer), handler.request_deserializer, handler.response_serializer
         )
+
+
+class CountingInterceptor(grpc.aio.ServerInterceptor):
+    """Counts messages where they become octets and come from octets: of every rpc, at one place."""
+
+    async def intercept_service(
+        self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
+    ) -> Handler:
+        """See grpc.aio.ServerInterceptor."""
+        handler: Any = await continuation(handler_call_details)
+        if handler is not None:
+            method = handler_call_details.method.rpartition("/")[2]
+            handler = handler._replace(
+                request_deserializer=counting(handler.request_deserializer, method, "in"),
+                response_serializer=counting(handler.response_serializer, method, "out"),
+            )
+        return cast("Handler", handler)
+
+
+def counting(convert: Callable[[Any], Any] | None, method: str, way: str) -> Callable[[Any], Any]:
+    """The same conversion, counted. None converts nothing."""
+    count = metrics.rpc_messages.labels(method=method, way=way).inc
+
+    def convert_and_count(message: Any) -> Any:
+        count()
+        return message if convert is None else convert(message)
+
+    return convert_and_count
 
 
 def refusing(handler: Handler, error: Exception) -> Handler:

@@ -19,7 +19,7 @@ from services.mail.store import Store
 from services.plumbing import logs
 from services.plumbing.failures import CannotStart, PortInUse
 from services.plumbing.rpc.credentials import CertificateFiles, Secrets, read_token, tls_files
-from services.plumbing.rpc.interceptors import DeadlineInterceptor, TokenInterceptor
+from services.plumbing.rpc.interceptors import CountingInterceptor, DeadlineInterceptor, TokenInterceptor
 from services.plumbing.rpc.servicer.drain import Drain
 from services.plumbing.rpc.servicer.exchange import ExchangeServicer
 from services.plumbing.rpc.servicer.methods import Bidirectional, generic_handlers, methods, service_names
@@ -66,7 +66,11 @@ class Server:
         token = read_token(settings)
         self._tls = tls_files(settings)
         self._server = grpc.aio.server(
-            interceptors=[*([TokenInterceptor(token)] if token else []), DeadlineInterceptor()],
+            interceptors=[
+                *([TokenInterceptor(token)] if token else []),
+                CountingInterceptor(),
+                DeadlineInterceptor(),
+            ],
             options=options(bounds),
             maximum_concurrent_rpcs=bounds.calls,
         )

@@ -18,6 +18,7 @@ from services.mail.errors import StoreUnavailable
 from services.plumbing import logs
 from services.plumbing.failures import SettingsWrong
 from services.plumbing.rpc.client.link import Link
+from services.plumbing.rpc.errors import NotLetIn
 
 log = logs.get(__name__)
 
@@ -192,8 +193,8 @@ class Copies:
         link = self._open_link(copy.place, self._on_free)
         try:
             await link.open(CONNECT_SECONDS)
-        except (grpc.aio.AioRpcError, TimeoutError, OSError) as error:
-            if isinstance(error, grpc.aio.AioRpcError) and error.code() is grpc.StatusCode.UNAUTHENTICATED:
+        except (NotLetIn, TimeoutError) as error:
+            if isinstance(error, NotLetIn) and error.code is grpc.StatusCode.UNAUTHENTICATED:
                 self._note(
                     "storage refuses our token: RESTANTE_TOKEN_FILE must name the same secret on both sides"
                 )

@@ -15,7 +15,7 @@ from google.protobuf.message import Message
 from restante.v1 import exchange_pb2 as pb
 
 from services.mail.errors import StoreUnavailable
-from services.plumbing.rpc.errors import LinkLost, NotTaken, StorageFailed, from_refusal
+from services.plumbing.rpc.errors import READY, LinkLost, NotLetIn, NotTaken, StorageFailed, from_refusal
 from services.plumbing.rpc.frames import number_field, octets_field
 from services.plumbing.rpc.outbox import Outbox
 
@@ -60,13 +60,14 @@ class Link:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def open(self, seconds: float) -> None:
-        """Connects. Raises grpc.aio.AioRpcError, TimeoutError."""
+        """Connects. Raises NotLetIn, TimeoutError."""
         # Octets go out as they are: the outbox holds messages that are encoded already.
         exchange: Any = self.channel.stream_stream(EXCHANGE, None, pb.ExchangeResponse.FromString)
         call = exchange(metadata=self.metadata)
         try:
             async with asyncio.timeout(seconds):
-                await call.wait_for_connection()
+                if READY not in tuple(await call.initial_metadata()):
+                    raise NotLetIn(await call.code())
         except BaseException:
             call.cancel()
             raise

@@ -15,7 +15,7 @@ from restante.v1 import exchange_pb2 as pb
 
 from services.mail.errors import BUG, InvalidArgument, MailError, StoreUnavailable
 from services.plumbing import logs
-from services.plumbing.rpc.errors import NotTaken, to_refusal
+from services.plumbing.rpc.errors import READY, NotTaken, to_refusal
 from services.plumbing.rpc.frames import number_field, octets_field
 from services.plumbing.rpc.outbox import Outbox
 from services.plumbing.rpc.servicer.drain import Drain
@@ -61,7 +61,7 @@ class Exchange:
 
     async def run(self) -> None:
         """Reads calls to the half-close, answers all of them, ends. Raises StoreUnavailable for a flood."""
-        await self._context.send_initial_metadata(())
+        await self._context.send_initial_metadata((READY,))
         writer = asyncio.create_task(self._write())
         herald = asyncio.create_task(self._announce_drain())
         try:

@@ -33,6 +33,7 @@ from services.plumbing.rpc.servicer.drain import Drain
 from services.plumbing.rpc.servicer.mailboxes import MailboxesServicer
 from services.plumbing.rpc.servicer.messages import MessagesServicer
 from services.plumbing.rpc.servicer.sessions import SessionsServicer
+from services.plumbing.rpc.servicer.uploads import discard
 
 # Generic for the type checker only, hence the quotes.
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
@@ -139,6 +140,8 @@ def one_answer(
             with drain.work():
                 return await call(request)
         except Exception as error:  # noqa: BLE001 - status_of logs it
+            if isinstance(request, AsyncIterator):
+                await discard(request)
             return await refuse(context, error)
 
     return answer

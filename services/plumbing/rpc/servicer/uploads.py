@@ -3,11 +3,30 @@
 The rule: a chunk is read from the stream when the store asks for it, so the sender is held back by the store.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
+from contextlib import suppress
+from typing import Any, Final
 
 from services.mail.errors import InvalidArgument
 from services.mail.store.messages import INLINE_OCTETS
+
+DISCARD_OCTETS: Final = 128 * 1024 * 1024
+DISCARD_SECONDS: Final = 30.0
+
+
+async def discard(parts: AsyncIterator[Any]) -> None:
+    """Reads what still comes of a body that was refused.
+
+    A sender that is cut off in the middle of a write does not learn why. Bounded: DISCARD_OCTETS, DISCARD_SECONDS.
+    """
+    left = DISCARD_OCTETS
+    with suppress(TimeoutError):
+        async with asyncio.timeout(DISCARD_SECONDS):
+            async for part in parts:
+                left -= len(part.chunk)
+                if left < 0:
+                    return
 
 
 async def read_header(parts: AsyncIterator[Any]) -> Any:

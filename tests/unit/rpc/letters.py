@@ -1,0 +1,70 @@
+"""Accounts and letters for these tests, and parts of a store that wait where a test wants them to."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from uuid import uuid4
+
+from services.mail.store import Store
+from services.mail.store.deliveries import Addressee, Delivered, Deliveries, Letter
+from services.mail.store.mailboxes import MailboxKey
+from services.mail.store.messages import Items
+from services.mail.store.uids import LAST_UID
+
+TEXT = b"Subject: a letter\r\n\r\nand its text\r\n"
+
+
+async def make_inbox(store: Store, name: str = "alice") -> MailboxKey:
+    """A fresh account's INBOX."""
+    await store.accounts.add_domain("example.org")
+    account = await store.accounts.add_account(f"{name}@example.org", b"secret")
+    mailbox, _ = await store.mailboxes.status(account.account_id, "INBOX")
+    return mailbox.key
+
+
+def letter_to(mailbox: MailboxKey, body: bytes = TEXT) -> Letter:
+    """A letter that nobody sent before."""
+    return Letter(uuid4(), (Addressee(mailbox),), body, len(body))
+
+
+async def bodies(store: Store, mailbox: MailboxKey) -> list[bytes | None]:
+    """What the mailbox holds."""
+    pages = store.messages.fetch(mailbox, ((1, LAST_UID),), Items.BODY)
+    return [body async for page in pages for body in page.bodies]
+
+
+async def octets_of(body: bytes | AsyncIterator[bytes]) -> bytes:
+    """A body whole."""
+    return body if isinstance(body, bytes) else b"".join([chunk async for chunk in body])
+
+
+@dataclass(slots=True)
+class HeldDeliveries:
+    """Deliveries that wait: `before` anything is stored, or `after` it."""
+
+    inner: Deliveries
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
+    before: asyncio.Event = field(default_factory=asyncio.Event)
+    after: asyncio.Event = field(default_factory=asyncio.Event)
+    taken: list[Letter] = field(default_factory=list)
+
+    async def deliver(self, letter: Letter) -> Delivered:
+        """See the port."""
+        self.taken.append(letter)
+        self.arrived.set()
+        await self.before.wait()
+        delivered = await self.inner.deliver(letter)
+        await self.after.wait()
+        return delivered
+
+
+def with_deliveries(store: Store, deliveries: Deliveries) -> Store:
+    """The same store with other deliveries."""
+    return Store(
+        accounts=store.accounts,
+        mailboxes=store.mailboxes,
+        messages=store.messages,
+        deliveries=deliveries,
+        changes=store.changes,
+        sessions=store.sessions,
+    )
