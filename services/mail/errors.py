@@ -184,7 +184,9 @@ TABLE: Final[dict[type[MailError], Wording]] = {
     HasChildren: Wording(("FAILED_PRECONDITION",), "HASCHILDREN", None, None, "The mailbox has children"),
     InvalidName: Wording(("INVALID_ARGUMENT",), "CANNOT", None, None, "Not a possible mailbox name"),
     MessageGone: Wording(("NOT_FOUND",), "EXPUNGEISSUED", None, "", "The message is gone"),
-    MessageTooLarge: Wording(("INVALID_ARGUMENT",), "TOOBIG", (552, "5.3.4"), None, "The message is too large"),
+    MessageTooLarge: Wording(
+        ("INVALID_ARGUMENT",), "TOOBIG", (552, "5.3.4"), None, "The message is too large"
+    ),
     InvalidMessage: Wording(("INVALID_ARGUMENT",), "", (550, "5.6.0"), None, "Not acceptable as a message"),
     MailLoop: Wording(("INVALID_ARGUMENT",), None, (554, "5.4.6"), None, "Too many hops, a mail loop"),
     OverQuota: Wording(("RESOURCE_EXHAUSTED",), "OVERQUOTA", (452, "4.2.2"), None, "Over quota"),

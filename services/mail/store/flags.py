@@ -17,7 +17,13 @@ FLAGGED: Final = 4
 DELETED: Final = 8
 DRAFT: Final = 16
 
-SYSTEM: Final = {"\\Seen": SEEN, "\\Answered": ANSWERED, "\\Flagged": FLAGGED, "\\Deleted": DELETED, "\\Draft": DRAFT}
+SYSTEM: Final = {
+    "\\Seen": SEEN,
+    "\\Answered": ANSWERED,
+    "\\Flagged": FLAGGED,
+    "\\Deleted": DELETED,
+    "\\Draft": DRAFT,
+}
 FIRST_KEYWORD_BIT: Final = 6
 MAX_KEYWORDS: Final = 1000
 MAX_KEYWORD_LENGTH: Final = 255

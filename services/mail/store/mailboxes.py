@@ -171,7 +171,9 @@ def canonical_name(name: str) -> str:
         parts[0] = INBOX
     if any(part in ("", ".", "..") for part in parts):
         raise InvalidName("a mailbox name has no empty or dotted components")
-    if any(char < " " or char in '*%\x7f' or "\x80" <= char <= "\x9f" or char in "\u2028\u2029" for char in name):
+    if any(
+        char < " " or char in "*%\x7f" or "\x80" <= char <= "\x9f" or char in "\u2028\u2029" for char in name
+    ):
         raise InvalidName("a mailbox name has no wildcards and no control characters")
     if any("\ud800" <= char <= "\udfff" for char in name):
         raise InvalidName("a mailbox name is Unicode text")
