@@ -39,21 +39,21 @@ class GatherSettings:
 
 @dataclass(slots=True)
 class _Entry:
-    """give_up_at: loop time; None while it cannot have been stored."""
+    """give_up_at: loop time, once it may have been stored and nobody knows; None before."""
 
     letter: Waiting
     answer: "asyncio.Future[list[Outcome]]"
     give_up_at: float | None = None
 
     def lose(self) -> None:
-        """Notes that it may have been stored."""
+        """Notes that it may have been stored: from now on it is tried again until that is known."""
         if self.give_up_at is None:
             self.give_up_at = asyncio.get_running_loop().time() + _UNSETTLED_SECONDS
 
     @property
-    def is_worth_a_try(self) -> bool:
-        """Whether somebody still waits for what became of it."""
-        return self.give_up_at is not None and asyncio.get_running_loop().time() < self.give_up_at
+    def is_given_up(self) -> bool:
+        """Nobody waits any longer for what became of it."""
+        return self.give_up_at is not None and asyncio.get_running_loop().time() >= self.give_up_at
 
 
 class Gatherer:
@@ -170,7 +170,10 @@ class Gatherer:
 
         async def run() -> None:
             for entry in batch:
-                await self._run_alone(entry)
+                if entry.is_given_up:
+                    _fail(entry, error)
+                else:
+                    await self._run_alone(entry)
 
         self._start(run())
 
@@ -220,7 +223,7 @@ class Gatherer:
             except StoreUnavailable as error:
                 if isinstance(error, ConnectionLost):
                     entry.lose()
-                if not entry.is_worth_a_try:
+                if entry.give_up_at is None or entry.is_given_up:
                     _fail(entry, error)
                     return
                 await asyncio.sleep(_PAUSE_SECONDS)

@@ -2,8 +2,8 @@
 
 The rule: each statement runs after its account's lock, in a snapshot of its own, and writes nothing where nothing
 changes. (Whoever holds the account may update mailbox_state without a lock of its own: first_recent alone is written by
-others. And a block stays where it was read, at its ctid, until its account is let go: the shortest way back to it, whatever
-the planner believes of the table.)
+others. And a block stays where it was read, at its ctid, until its account is let go: the shortest way back to it,
+whatever the planner believes of the table.)
 """
 
 from typing import Final
@@ -32,7 +32,8 @@ STORE: Final = Statement(
                 WHEN %(unchanged_since)s::bigint IS NULL THEN -1
                 ELSE (
                     SELECT coalesce(bit_or(1::bigint << (i - 1)::integer), 0)
-                    FROM unnest(b.modseqs) WITH ORDINALITY AS u (modseq, i) WHERE modseq <= %(unchanged_since)s::bigint
+                    FROM unnest(b.modseqs) WITH ORDINALITY AS u (modseq, i)
+                    WHERE modseq <= %(unchanged_since)s::bigint
                 ) END AS hit
         ) h
         WHERE b.live & a.mask <> 0
@@ -56,7 +57,8 @@ STORE: Final = Statement(
         ) m
         WHERE f.more_keywords IS NOT NULL OR cardinality(%(set_more)s::bigint[]) > 0
     ), fresh AS MATERIALIZED (
-        SELECT f.place, f.block, f.asked, f.hit, e.*, CASE WHEN m.block IS NULL THEN f.more_keywords ELSE m.fresh END AS more
+        SELECT f.place, f.block, f.asked, f.hit, e.*,
+            CASE WHEN m.block IS NULL THEN f.more_keywords ELSE m.fresh END AS more
         FROM found f LEFT JOIN more m ON m.block = f.block CROSS JOIN box
         CROSS JOIN LATERAL (
             SELECT array_agg(new) AS flags,
