@@ -4,7 +4,7 @@ from uuid import uuid4
 
 import pytest
 
-from services.mail.errors import HasChildren, InvalidName, MailboxExists, MailboxNotFound
+from services.mail.errors import HasChildren, InvalidArgument, InvalidName, MailboxExists, MailboxNotFound
 from services.mail.store.changes import ChangeKind
 from services.mail.store.mailboxes import MailboxKey
 from services.mail.store.messages import Items
@@ -166,6 +166,37 @@ async def test_a_mailbox_is_renamed_with_its_inferiors(subject: Subject) -> None
     assert (moved.key, moved.object_id, status.messages) == (inner.key, inner.object_id, 1)
     await mailboxes.rename(account_id, "x/y/b", "b")
     assert await listed(subject, account_id) == ["INBOX", "a_b", "ab", "b", "b/c", "x", "x/y"]
+
+
+async def test_renaming_inbox_moves_its_messages_and_leaves_it(subject: Subject) -> None:
+    """RFC 9051 §6.3.6: with flags, its inferiors stay, and what was recent is recent there."""
+    inbox = await subject.inbox()
+    mailboxes = subject.store.mailboxes
+    await mailboxes.create(inbox.account_id, "INBOX/below")
+    await subject.append(inbox, "\\Seen", "kept", octets=b"one")
+    await subject.append(inbox, octets=b"two")
+    await subject.store.messages.expunge(inbox, ((2, 2),), even_undeleted=True)
+    await subject.append(inbox, octets=b"three")
+    await mailboxes.rename(inbox.account_id, "inbox", "old/mail")
+    assert await listed(subject, inbox.account_id) == ["INBOX", "INBOX/below", "old", "old/mail"]
+    old, status = await mailboxes.status(inbox.account_id, "old/mail")
+    assert (status.messages, status.unseen, status.size, status.first_recent) == (2, 1, 8, 1)
+    assert [await subject.octets(old.key, uid) for uid in await subject.live(old.key)] == [b"one", b"three"]
+    emptied, status = await mailboxes.status(inbox.account_id, "INBOX")
+    assert (emptied.key, status.messages, status.uid_next) == (inbox, 0, 4)
+    usage = await subject.store.accounts.usage(inbox.account_id)
+    assert (usage.bytes, usage.messages) == (8, 2)
+    with pytest.raises(MailboxExists):
+        await mailboxes.rename(inbox.account_id, "INBOX", "old/mail")
+
+
+async def test_a_special_use_is_one_of_those_that_are_known(subject: Subject) -> None:
+    """RFC 6154 §2."""
+    account_id = (await subject.account()).account_id
+    assert (await subject.store.mailboxes.create(account_id, "s", "\\Sent")).special_use == "\\Sent"
+    with pytest.raises(InvalidArgument):
+        await subject.store.mailboxes.create(account_id, "t", "\\Important things")
+    assert await listed(subject, account_id) == ["INBOX", "s"]
 
 
 async def test_a_rename_that_cannot_be_changes_nothing(subject: Subject) -> None:

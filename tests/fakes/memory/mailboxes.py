@@ -15,6 +15,7 @@ from services.mail.store.changes import ChangeKind
 from services.mail.store.mailboxes import (
     INBOX,
     SEPARATOR,
+    SPECIAL_USES,
     Delta,
     Listing,
     Mailbox,
@@ -25,8 +26,6 @@ from services.mail.store.mailboxes import (
 )
 from services.mail.store.uids import intersect, masks, normalise, runs_of
 from tests.fakes.memory.state import Folder, Ledger, State
-
-SPECIAL_USES = frozenset({"", "\\All", "\\Archive", "\\Drafts", "\\Flagged", "\\Junk", "\\Sent", "\\Trash"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +74,16 @@ class MemoryMailboxes:
     async def rename(self, account_id: int, name: str, new_name: str) -> None:
         """Renames a mailbox and its inferiors, and makes the superiors that the new name needs."""
         ledger, name, new_name = self.state.ledger(account_id), canonical_name(name), canonical_name(new_name)
+        if new_name in (INBOX, name):
+            raise MailboxExists
         if name == INBOX:
-            raise InvalidName("INBOX keeps its name")
+            await self._rename_inbox(ledger, new_name)
+            return
+        if new_name.startswith(name + SEPARATOR):
+            raise InvalidName("a mailbox does not go below itself")
         ledger.folder(name)
         if new_name in _names(ledger):
             raise MailboxExists
-        if new_name.startswith(name + SEPARATOR):
-            raise InvalidName("a mailbox does not go below itself")
         moved = [
             folder
             for folder in ledger.folders.values()
@@ -98,6 +100,24 @@ class MemoryMailboxes:
             *((folder.mailbox.key.mailbox_id, ChangeKind.MAILBOX_CREATED, ()) for folder in made),
             *((folder.mailbox.key.mailbox_id, ChangeKind.MAILBOX_RENAMED, ()) for folder in moved),
         )
+
+    async def _rename_inbox(self, ledger: Ledger, new_name: str) -> None:
+        """Its messages move to a new mailbox; INBOX stays, and so do its inferiors."""
+        account_id = ledger.account.account_id
+        made = (await self.create(account_id, new_name)).key.mailbox_id
+        source, target = ledger.folder(INBOX), ledger.folders[made]
+        going = list(source.live.values())
+        if not going:
+            return
+        source.live.clear()
+        modseq = ledger.modseq + 1
+        for message in going:
+            source.gone[message.uid] = message
+            target.place(message.content, message.head, message.flags, modseq, message.internal_at)
+        ledger.write((made, ChangeKind.ADDED, ((1, len(going)),)))
+        went = runs_of(message.uid for message in going)
+        inbox_id = source.mailbox.key.mailbox_id
+        source.highest_modseq = ledger.write((inbox_id, ChangeKind.EXPUNGED, went))
 
     async def subscribe(self, account_id: int, name: str, is_subscribed: bool) -> None:
         """Sets whether a name is subscribed."""
