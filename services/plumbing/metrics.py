@@ -31,6 +31,9 @@ letters = Counter(
 letter_octets = Counter(
     "restante_letter_octets", "Octets of the letters taken or given.", ["protocol"], registry=REGISTRY
 )
+rpc_messages = Counter(
+    "restante_rpc_messages", "Messages of rpc by method, in and out.", ["method", "way"], registry=REGISTRY
+)
 bugs = Counter("restante_bugs", "Failures that are ours; each has a traceback in the log.", registry=REGISTRY)
 
 
