@@ -106,7 +106,8 @@ class Player:
         return MailboxKey(self.account.account_id, box)
 
     def _named(self, flags: Any, keywords: Any) -> list[frozenset[str]]:
-        return [frozenset(flag_names(each, keywords)) for each in flags]
+        # Without case: a refused write may have given a keyword its first spelling.
+        return [frozenset(name.casefold() for name in flag_names(each, keywords)) for each in flags]
 
     async def _usage(self) -> tuple[int, int]:
         usage = await self.subject.store.accounts.usage(self.account.account_id)
@@ -151,14 +152,14 @@ class Player:
         made = await self.subject.store.mailboxes.create(self.account.account_id, name, "", request_id)
         return made.key.mailbox_id, made.name
 
-    async def _delete(self, name: str) -> object:
-        return await self.subject.store.mailboxes.delete(self.account.account_id, name)
+    async def _delete(self, name: str) -> None:
+        await self.subject.store.mailboxes.delete(self.account.account_id, name)
 
-    async def _rename(self, name: str, new_name: str) -> object:
-        return await self.subject.store.mailboxes.rename(self.account.account_id, name, new_name)
+    async def _rename(self, name: str, new_name: str) -> None:
+        await self.subject.store.mailboxes.rename(self.account.account_id, name, new_name)
 
-    async def _subscribe(self, name: str, is_subscribed: bool) -> object:
-        return await self.subject.store.mailboxes.subscribe(self.account.account_id, name, is_subscribed)
+    async def _subscribe(self, name: str, is_subscribed: bool) -> None:
+        await self.subject.store.mailboxes.subscribe(self.account.account_id, name, is_subscribed)
 
     async def _open(self, name: str, claims_recent: bool) -> object:
         opened = await self.subject.store.mailboxes.open(self.account.account_id, name, claims_recent)
@@ -177,11 +178,11 @@ class Player:
         found = await self.subject.store.changes.list(self.account.account_id, since, limit)
         return sorted(map(_change, found))
 
-    async def _quota(self, octets: int, messages: int) -> object:
-        return await self.subject.store.accounts.set_quota(self.account.account_id, Quota(octets, messages))
+    async def _quota(self, octets: int, messages: int) -> None:
+        await self.subject.store.accounts.set_quota(self.account.account_id, Quota(octets, messages))
 
-    async def _trim(self) -> object:
-        return await self.subject.trim(self.account.account_id)
+    async def _trim(self) -> None:
+        await self.subject.trim(self.account.account_id)
 
 
 def _outcomes(delivered: Delivered) -> object:

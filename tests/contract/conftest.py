@@ -4,7 +4,7 @@ The rule: a test takes `subject` and cannot find out which one it is.
 """
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
@@ -74,16 +74,16 @@ async def on_postgres(url: str) -> AsyncIterator[Subject]:
 
 
 @asynccontextmanager
-async def over_the_network(folder: Path) -> AsyncIterator[Subject]:
-    """The oracle behind a server and a client: whatever differs is the network's."""
-    async with in_memory() as oracle, site_of(oracle.store, folder) as site:
+async def over_the_network(url: str, folder: Path) -> AsyncIterator[Subject]:
+    """The truth behind a server, as a door's client sees it."""
+    async with open_store(url, settings=SETTINGS) as served, site_of(served, folder) as site:
         await site.add()
         async with site.client() as store:
-            yield Subject(store, oracle.trim, oracle.advance)
+            yield over_postgres(store, url)
 
 
 @pytest.fixture(scope="package")
-def contract_database_url(postgres_server: postgres.Server) -> "AsyncIterator[str]":
+def contract_database_url(postgres_server: postgres.Server) -> Iterator[str]:
     """One database for all of these tests: each makes accounts of its own."""
     with postgres_server.database() as url:
         yield url
@@ -93,9 +93,10 @@ def opened(kind: str, request: pytest.FixtureRequest) -> AbstractAsyncContextMan
     """An implementation by its name."""
     if kind == "memory":
         return in_memory()
-    if kind == "remote":
-        return over_the_network(request.getfixturevalue("tmp_path"))
-    return on_postgres(request.getfixturevalue("contract_database_url"))
+    url: str = request.getfixturevalue("contract_database_url")
+    return (
+        on_postgres(url) if kind == "postgres" else over_the_network(url, request.getfixturevalue("tmp_path"))
+    )
 
 
 @pytest.fixture(params=["memory", "postgres", "remote"])

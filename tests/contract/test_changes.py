@@ -43,7 +43,8 @@ async def test_the_log_lists_whole_modseqs_in_order(subject: Subject) -> None:
     assert [each.modseq for each in whole] == sorted(each.modseq for each in whole)
     assert all(each.account_id == inbox.account_id for each in whole)
     for limit in (2, 3, 4, 7):
-        since, pages = 0, []
+        since = 0
+        pages: list[Change] = []
         while page := await subject.store.changes.list(inbox.account_id, since, limit):
             assert len(page) <= max(limit, 2)
             pages += page
