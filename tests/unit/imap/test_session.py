@@ -279,3 +279,80 @@ async def test_what_came_in_plain_text_behind_starttls_is_forgotten(store: Memor
         await expect(connection, "d OK ...")
         connection.send(b"")
         await serving
+
+
+async def test_sessions_are_listed_and_can_be_ended(store: MemoryStore) -> None:
+    """An operator's view: who is logged in, and which mailbox is selected."""
+    await dialogues.add(store, "INBOX", 1)
+    async with (
+        dialogues.door(store) as door,
+        dialogues.in_memory(door) as client,
+        dialogues.in_memory(door) as idle,
+    ):
+        await logged_in_to(client, "INBOX")
+        await door.presence.beat()
+        (listed,) = await store.sessions.list()
+        assert (listed.door, listed.peer, listed.mailbox_id) == ("imap", "127.0.0.1", 1)
+        await dialogues.meanwhile(store, "expunge INBOX 1")
+        client.send(b"n NOOP\r\n")
+        await expect(client, "* 1 EXPUNGE")
+        await expect(client, "n OK ...")
+        await door.presence.beat()
+        (moved,) = await store.sessions.list()
+        assert moved.expunged_to > listed.expunged_to
+        await logged_in_to(idle, "INBOX")
+        idle.send(b"i IDLE\r\n")
+        await expect(idle, "+ ...")
+        await door.presence.beat()
+        for session in await store.sessions.list():
+            assert await store.sessions.end(session.session_id)
+        await door.presence.beat()
+        for each in (client, idle):
+            await expect(each, "* BYE The session was ended by an operator")
+            await expect(each, "end")
+        await door.presence.beat()
+        assert await store.sessions.list() == []
+
+
+async def test_twenty_bad_commands_end_a_session(store: MemoryStore) -> None:
+    """attacks 16."""
+    async with dialogues.door(store) as door, dialogues.in_memory(door) as client:
+        await logged_in_to(client, "INBOX")
+        client.send(b"".join(b"x%d FOO\r\n" % number for number in range(25)))
+        for number in range(20):
+            await expect(client, f"x{number} BAD unknown command")
+        await expect(client, "* BYE Too many bad commands")
+        await expect(client, "end")
+
+
+async def test_lines_before_login_have_8_kb_and_sasl_answers_12(store: MemoryStore) -> None:
+    """attacks 16, 24; RFC 4954 §4 names the 12,288 octets."""
+    async with dialogues.door(store) as door, dialogues.in_memory(door) as client:
+        await expect(client, "* OK ...")
+        client.send(b"a LOGIN alice@example.org %b\r\n" % (b"x" * 8192))
+        await expect(client, "a BAD Command line too long")
+        client.send(b"b AUTHENTICATE PLAIN\r\n")
+        await expect(client, "+ ")
+        client.send(b"A" * 12_288 + b"\r\n")
+        await expect(client, "b BAD not a PLAIN answer")
+        client.send(b"c AUTHENTICATE PLAIN\r\n")
+        await expect(client, "+ ")
+        client.send(b"A" * 12_289 + b"\r\n")
+        await expect(client, "* BYE Line too long")
+
+
+async def test_a_literal_beyond_the_budget_is_never_asked_for(store: MemoryStore) -> None:
+    """attacks 14: 64 KB before login, 1 MB after; what comes unasked is read past, or the connection ends."""
+    async with dialogues.door(store) as door, dialogues.in_memory(door) as client:
+        await expect(client, "* OK ...")
+        client.send(b"a LOGIN {65536}\r\n")
+        await expect(client, "a BAD Command too large")
+        client.send(b'l LOGIN alice@example.org "%b"\r\n' % dialogues.PASSWORD)
+        await expect(client, "l OK ...")
+        client.send(b"b CREATE {1048576}\r\n")
+        await expect(client, "b BAD Command too large")
+        client.send(b"c CREATE {1048576+}\r\n" + b"x" * 1_048_576 + b"\r\nd NOOP\r\n")
+        await expect(client, "c BAD Command too large")
+        await expect(client, "d OK ...")
+        client.send(b"e CREATE {4294967295+}\r\n")
+        await expect(client, "* BYE Literal too large")

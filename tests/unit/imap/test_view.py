@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.imap.session.flags import UNKNOWN
 from services.imap.session.view import View
 from services.mail.errors import ProtocolError
 from services.mail.imap.numbers import Numbers
@@ -70,3 +71,24 @@ def test_a_large_mailbox_costs_what_its_runs_cost() -> None:
     assert seen.numbers(range(999_001, 1_000_001)) == range(999_001, 1_000_001)
     assert seen.remove(((5, 5),)) == [5]
     assert seen.number(1_000_000) == 999_999
+
+
+@given(UIDS, st.data())
+def test_flags_follow_their_messages(uids: list[int], data: st.DataObject) -> None:
+    """Whatever goes, comes or changes, a number's flags are those of its message."""
+    seen = view(uids)
+    model = {uid: 7 * uid for uid in uids}
+    seen.flags.load(list(model.values()))
+    gone = data.draw(UIDS)
+    seen.remove(runs_of(gone))
+    model = {uid: bits for uid, bits in model.items() if uid not in gone}
+    fresh = range(100, 100 + data.draw(st.integers(1, 70)))
+    seen.add(runs_of(fresh), fresh[-1] + 1)
+    model |= dict.fromkeys(fresh, UNKNOWN)
+    changed = sorted(data.draw(st.sets(st.sampled_from(sorted({*model, 99})))))
+    seen.flags.put(seen.numbers(changed), [5] * len(changed))
+    model |= {uid: 5 for uid in changed if uid in model}
+    for asked in (sorted(model), sorted(data.draw(st.sets(st.sampled_from(sorted(model)))))):
+        assert list(seen.flags.of(seen.numbers(asked))) == [model[uid] for uid in asked]
+    seen.remove(seen.runs)
+    assert seen.flags.of(()) == []

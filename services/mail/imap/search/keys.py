@@ -21,6 +21,7 @@ from services.mail.store.messages import Items
 from services.mail.store.uids import Runs
 
 DAY: Final = 86400
+MAX_KEYS: Final = 1000
 
 
 class Row(NamedTuple):
@@ -44,10 +45,11 @@ class Context(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """columns: what pages must bring. compile: the test, in a context."""
+    """columns: what pages must bring. compile: the test, in a context. size: how many keys it is made of."""
 
     columns: Items
     compile: Callable[[Context], Test]
+    size: int = 1
 
 
 _FLAG_KEYS: Final = {
@@ -68,7 +70,10 @@ def parse(args: Arguments) -> Key:
     keys = [_key(args, 0)]
     while not args.is_at_end:
         keys.append(_key(args, 0))
-    return _every(keys)
+    key = _every(keys)
+    if key.size > MAX_KEYS:
+        raise ProtocolError(f"a search has at most {MAX_KEYS} keys")
+    return key
 
 
 def _key(args: Arguments, depth: int) -> Key:
@@ -85,12 +90,13 @@ def _key(args: Arguments, depth: int) -> Key:
     word = args.atom("search key")
     if word == "NOT":
         inner = _key(args, depth + 1)
-        return Key(inner.columns, lambda context: _negated(inner.compile(context)))
+        return Key(inner.columns, lambda context: _negated(inner.compile(context)), inner.size + 1)
     if word == "OR":
         left, right = _key(args, depth + 1), _key(args, depth + 1)
         return Key(
             left.columns | right.columns,
             lambda context: _either(left.compile(context), right.compile(context)),
+            left.size + right.size + 1,
         )
     return _simple(word, args)
 
@@ -160,7 +166,7 @@ def _every(keys: list[Key]) -> Key:
         tests = [key.compile(context) for key in keys]
         return lambda row: all(test(row) for test in tests)
 
-    return Key(columns, compile_)
+    return Key(columns, compile_, sum(key.size for key in keys) + 1)
 
 
 def _negated(test: Test) -> Test:
