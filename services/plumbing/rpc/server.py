@@ -29,6 +29,8 @@ log = logs.get(__name__)
 
 # A page of a fetch is about 256 KB; the view of a mailbox of 20 million messages just fits.
 MAX_MESSAGE: Final = 5 * 1024 * 1024
+# Octets that may be under way on one stream; by itself gRPC lets them become sixteen megabytes.
+WINDOW: Final = 256 * 1024
 
 
 class ServerSettings(Secrets, Protocol):
@@ -127,6 +129,9 @@ def options(bounds: Bounds) -> list[tuple[str, int]]:
         ("grpc.max_concurrent_streams", bounds.streams_of_a_connection),
         # Programs find new copies when their connection ends; streams on it go on for as long as they like.
         ("grpc.max_connection_age_ms", int(bounds.connection_seconds * 1000)),
+        # No windows that grow with the line: what a peer sends ahead of us is bounded.
+        ("grpc.http2.bdp_probe", 0),
+        ("grpc.http2.lookahead_bytes", WINDOW),
         ("grpc.keepalive_time_ms", 30_000),
         ("grpc.keepalive_timeout_ms", 10_000),
         ("grpc.http2.min_ping_interval_without_data_ms", 10_000),

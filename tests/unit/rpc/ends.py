@@ -10,6 +10,7 @@ from services.plumbing.rpc.client import Patience, connect
 from services.plumbing.rpc.server import Bounds, Server
 
 TOKEN = "opensesame"
+SHOWN = (("authorization", f"Bearer {TOKEN}"),)
 PATIENCE = Patience(read=5.0, write=5.0, find=5.0)
 
 

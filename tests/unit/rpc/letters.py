@@ -1,7 +1,6 @@
 """Accounts and letters for these tests, and parts of a store that wait where a test wants them to."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from uuid import uuid4
 
@@ -33,9 +32,14 @@ async def bodies(store: Store, mailbox: MailboxKey) -> list[bytes | None]:
     return [body async for page in pages for body in page.bodies]
 
 
-async def octets_of(body: bytes | AsyncIterator[bytes]) -> bytes:
-    """A body whole."""
-    return body if isinstance(body, bytes) else b"".join([chunk async for chunk in body])
+async def until_there_are(store: Store, mailbox: MailboxKey, count: int) -> None:
+    """Waits until the mailbox holds so many; the log tells of each."""
+    watch = store.changes.watch()
+    await watch.add(mailbox.account_id)
+    events = aiter(watch)
+    while len(await bodies(store, mailbox)) < count:
+        await anext(events)
+    await watch.close()
 
 
 @dataclass(slots=True)

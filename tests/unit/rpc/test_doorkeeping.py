@@ -20,9 +20,7 @@ from services.mail.errors import StoreUnavailable
 from services.plumbing.failures import CannotStart, PortInUse
 from services.plumbing.rpc.client import Patience, connect
 from services.plumbing.rpc.server import Server
-from tests.unit.rpc.ends import TOKEN, Site
-
-SHOWN = (("authorization", f"Bearer {TOKEN}"),)
+from tests.unit.rpc.ends import SHOWN, TOKEN, Site
 
 
 @pytest.fixture

@@ -22,11 +22,15 @@ from services.plumbing.rpc.client.sessions import RemoteSessions
 from services.plumbing.rpc.credentials import CertificateFiles, Secrets, metadata, read_token, tls_files
 
 MAX_MESSAGE: Final = 5 * 1024 * 1024
+WINDOW: Final = 256 * 1024
 PATIENCE: Final = Patience()
 
 OPTIONS: Final = (
     ("grpc.max_receive_message_length", MAX_MESSAGE),
     ("grpc.max_send_message_length", MAX_MESSAGE),
+    # As on the server, and for the same reason.
+    ("grpc.http2.bdp_probe", 0),
+    ("grpc.http2.lookahead_bytes", WINDOW),
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     # Copies have addresses of their own: no proxy, and no connection shared between links.

@@ -10,13 +10,14 @@ from typing import Any, Final, TypeVar, cast
 
 import grpc
 from google.protobuf.message import Message
+from restante.v1.deliveries_pb2 import DeliverRequest
 
 from services.mail.errors import StoreUnavailable
 from services.mail.store.messages import INLINE_OCTETS, Body
 from services.plumbing.rpc.client.calls import Calls, pause
 from services.plumbing.rpc.client.link import Link
 from services.plumbing.rpc.errors import LinkLost, NotTaken, from_status
-from services.plumbing.rpc.frames import octets_field
+from services.plumbing.rpc.frames import number_field, octets_field
 
 R = TypeVar("R", bound=Message)
 
@@ -24,6 +25,7 @@ CHUNK: Final = 128 * 1024
 # The fields of AppendRequest and DeliverRequest.
 _HEADER: Final = 1
 _CHUNK: Final = 2
+_END: Final = 3
 
 
 async def start_of(body: Body) -> tuple[bytes, AsyncIterator[bytes] | None]:
@@ -80,7 +82,9 @@ async def upload(
     while True:
         link = await calls.copies.pick(calls.patience.find)
         try:
-            return await send(link, path, header, even_chunks(start, rest), kind, calls.patience.write)
+            return await send(
+                link, path, encoded(header, even_chunks(start, rest)), kind, calls.patience.write
+            )
         except (NotTaken, LinkLost):
             if not is_repeatable:
                 raise StoreUnavailable("storage went away before it answered") from None
@@ -89,20 +93,29 @@ async def upload(
         rest = pieces(body)
 
 
-async def send(
-    link: Link, path: str, header: Message, chunks: AsyncGenerator[bytes, None], kind: type[R], seconds: float
-) -> R:
-    """One try. seconds: for each chunk, and for the answer after the last."""
+async def encoded(header: Message, chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    """The parts of an upload; an end where the header does not say how long the body is."""
+    yield octets_field(_HEADER, header.SerializeToString())
+    size = 0
+    async with aclosing(chunks):
+        async for chunk in chunks:
+            size += len(chunk)
+            yield octets_field(_CHUNK, chunk)
+    if isinstance(header, DeliverRequest.Header) and not header.HasField("size"):
+        yield number_field(_END, size)
+
+
+async def send(link: Link, path: str, parts: AsyncGenerator[bytes, None], kind: type[R], seconds: float) -> R:
+    """One try. seconds: for each part, and for the answer after the last."""
     with link.held():
         call: Any = link.channel.stream_unary(path, None, kind.FromString)(metadata=link.metadata)
         try:
-            async with aclosing(chunks):
-                if await write(call, octets_field(_HEADER, header.SerializeToString()), seconds):
-                    async for chunk in chunks:
-                        if not await write(call, octets_field(_CHUNK, chunk), seconds):
-                            break
-                    else:
-                        await call.done_writing()
+            async with aclosing(parts):
+                async for part in parts:
+                    if not await write(call, part, seconds):
+                        break
+                else:
+                    await call.done_writing()
             async with asyncio.timeout(seconds):
                 return cast("R", await call)
         except grpc.aio.AioRpcError as error:

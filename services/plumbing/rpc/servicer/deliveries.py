@@ -17,7 +17,8 @@ class DeliveriesServicer:
         self._deliveries = deliveries
 
     async def deliver(self, parts: AsyncIterator[pb.DeliverRequest]) -> pb.DeliverResponse:
-        letter = convert.letter_from_wire(await read_header(parts), read_chunks(parts))
+        header: pb.DeliverRequest.Header = await read_header(parts)
+        letter = convert.letter_from_wire(header, read_chunks(parts, needs_end=not header.HasField("size")))
         return convert.delivered_to_wire(await self._deliveries.deliver(letter))
 
     async def deliver_inline(self, request: exchange_pb2.InlineDeliver) -> pb.DeliverResponse:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any, Final
 
-from services.mail.errors import InvalidArgument
+from services.mail.errors import InvalidArgument, InvalidMessage
 from services.mail.store.messages import INLINE_OCTETS
 
 DISCARD_OCTETS: Final = 128 * 1024 * 1024
@@ -38,9 +38,23 @@ async def read_header(parts: AsyncIterator[Any]) -> Any:
     raise InvalidArgument("the first part is the header")
 
 
-async def read_chunks(parts: AsyncIterator[Any]) -> AsyncIterator[bytes]:
-    """The octets of the parts that follow. Raises InvalidArgument."""
+async def read_chunks(parts: AsyncIterator[Any], needs_end: bool = False) -> AsyncIterator[bytes]:
+    """The octets of the parts that follow.
+
+    needs_end: the length was not announced, so the last part says it: a stream that broke looks as if it had ended.
+    Raises InvalidArgument, InvalidMessage.
+    """
+    size = 0
     async for part in parts:
-        if part.WhichOneof("part") != "chunk" or len(part.chunk) > INLINE_OCTETS:
-            raise InvalidArgument("after the header come chunks of at most 256 KB")
-        yield part.chunk
+        match part.WhichOneof("part"):
+            case "chunk" if len(part.chunk) <= INLINE_OCTETS:
+                size += len(part.chunk)
+                yield part.chunk
+            case "end" if needs_end and part.end == size:
+                return
+            case "end" if needs_end:
+                raise InvalidMessage("the body has another length than its end says")
+            case _:
+                raise InvalidArgument("after the header come chunks of at most 256 KB")
+    if needs_end:
+        raise InvalidMessage("the body has no end")

@@ -52,19 +52,24 @@ class Watching:
         self._waiting: list[pb.WatchResponse] = []
         self._filled = asyncio.Event()
         self._emptied = asyncio.Event()
+        self._is_ending = False
 
     async def run(self) -> None:
-        """Until the caller half-closes."""
+        """Until the caller goes away, or has half-closed and was told of the drain."""
         await self._context.send_initial_metadata(())
         herald = asyncio.create_task(self._announce_drain())
         writer = asyncio.create_task(self._write())
         reader = asyncio.create_task(self._read())
         try:
-            while not reader.done():
+            while not writer.done():
                 pumps = {task for _, task in self._followers.values()}
-                done, _ = await asyncio.wait({reader, writer, *pumps}, return_when=asyncio.FIRST_COMPLETED)
+                running = {task for task in (reader, herald) if not task.done()}
+                done, _ = await asyncio.wait({writer, *running, *pumps}, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
                     task.result()
+                if reader.done() and herald.done():
+                    self._is_ending = True
+                    self._filled.set()
                 ended = [number for number, (_, task) in self._followers.items() if task in done]
                 for number in ended:
                     del self._followers[number]
@@ -128,7 +133,7 @@ class Watching:
         self._filled.set()
 
     async def _write(self) -> None:
-        while True:
+        while self._waiting or not self._is_ending:
             await self._filled.wait()
             events, self._waiting = self._waiting, []
             self._filled.clear()

@@ -1,0 +1,142 @@
+"""Several copies: drains, deaths, renewals."""
+
+import asyncio
+
+import pytest
+
+from services.mail.errors import StoreUnavailable
+from services.mail.store import Store
+from services.mail.store.deliveries import Delivered
+from services.mail.store.mailboxes import MailboxKey
+from services.plumbing.failures import SettingsWrong
+from services.plumbing.rpc.client.copies import places_of, resolve
+from tests.unit.rpc.ends import Site
+from tests.unit.rpc.letters import (
+    HeldDeliveries,
+    bodies,
+    letter_to,
+    make_inbox,
+    until_there_are,
+    with_deliveries,
+)
+
+
+async def deliver_many(store: Store, mailbox: MailboxKey, sender: int, count: int) -> list[Delivered]:
+    """One sender's letters, each after the one before."""
+    return [
+        await store.deliveries.deliver(letter_to(mailbox, b"From: %d\r\n\r\n%d" % (sender, number)))
+        for number in range(count)
+    ]
+
+
+async def test_a_drain_moves_twenty_senders_without_an_error(site: Site) -> None:
+    """Nothing lost, nothing twice; the copy that left is drained, and another takes its place."""
+    mailbox = await make_inbox(site.store)
+    first = await site.add()
+    await site.add()
+    async with site.client() as store, asyncio.TaskGroup() as senders:
+        tasks = [senders.create_task(deliver_many(store, mailbox, sender, 40)) for sender in range(20)]
+        await until_there_are(site.store, mailbox, 100)
+        await first.drain()
+        await first.stop(0)
+        await site.add(port=site.ports[0])
+        await until_there_are(site.store, mailbox, 400)
+        await site.servers[1].drain()
+        await site.servers[1].stop(0)
+    delivered = [each for task in tasks for each in task.result()]
+    assert not any(each.is_repeated for each in delivered)
+    stored = await bodies(site.store, mailbox)
+    assert sorted(stored, key=str) == sorted(
+        (b"From: %d\r\n\r\n%d" % (sender, number) for sender in range(20) for number in range(40)), key=str
+    )
+
+
+@pytest.mark.parametrize("is_stored", [False, True])
+async def test_a_letter_in_flight_when_its_copy_dies_is_sent_again_with_its_id(
+    site: Site, is_stored: bool
+) -> None:
+    """Whether it was stored by then or not, it is there once. RFC 1047 is about those who have no id."""
+    mailbox = await make_inbox(site.store)
+    held = HeldDeliveries(site.store.deliveries)
+    if is_stored:
+        held.before.set()
+    memory, site.store = site.store, with_deliveries(site.store, held)
+    dying = await site.add()
+    async with site.client() as store:
+        letter = letter_to(mailbox)
+        delivering = asyncio.create_task(store.deliveries.deliver(letter))
+        await held.arrived.wait()
+        if is_stored:
+            await until_there_are(memory, mailbox, 1)
+        await dying.stop(0)
+        site.store = memory
+        await site.add(port=site.ports[0])
+        delivered = await delivering
+    assert delivered.is_repeated is is_stored
+    assert len(await bodies(memory, mailbox)) == 1
+    assert [each.request_id for each in held.taken] == [letter.request_id]
+
+
+async def test_a_write_without_an_id_is_not_sent_again(site: Site) -> None:
+    """It may have taken effect."""
+    arrived, never = asyncio.Event(), asyncio.Event()
+
+    class HeldMessages:
+        async def append(self, *_: object) -> None:
+            arrived.set()
+            await never.wait()
+
+    parts = HeldMessages()
+    site.store = Store(*[parts] * 6)  # type: ignore[arg-type]
+    dying = await site.add()
+    async with site.client() as store:
+        appending = asyncio.create_task(store.messages.append(MailboxKey(1, 1), b"x", 1))
+        await arrived.wait()
+        await dying.stop(0)
+        await site.add(port=site.ports[0])
+        with pytest.raises(StoreUnavailable):
+            await appending
+
+
+async def test_a_stream_is_renewed_by_our_own_clock(site: Site) -> None:
+    """Calls go on meanwhile; each renewal opens a stream before it leaves the old one."""
+    mailbox = await make_inbox(site.store)
+    await site.add()
+    async with site.client(renew_seconds=0.02) as store:
+        delivered = await deliver_many(store, mailbox, 1, 200)
+    assert len(delivered) == 200
+    assert len(await bodies(site.store, mailbox)) == 200
+
+
+async def test_many_calls_at_once_use_every_copy(site: Site) -> None:
+    mailbox = await make_inbox(site.store)
+    memory = site.store
+    held = [HeldDeliveries(memory.deliveries) for _ in range(2)]
+    for each in held:
+        site.store = with_deliveries(memory, each)
+        await site.add()
+    async with site.client() as store:
+        while not all(each.taken for each in held):
+            tasks = [asyncio.create_task(store.deliveries.deliver(letter_to(mailbox))) for _ in range(20)]
+            await asyncio.sleep(0.01)
+            for each in held:
+                each.before.set()
+                each.after.set()
+            await asyncio.gather(*tasks)
+
+
+@pytest.mark.parametrize(
+    "storage", ["", "localhost", "localhost:", "localhost:0", ":1", "a:1,,b:2", "a:99999"]
+)
+def test_an_address_without_host_or_port_stops_the_start(storage: str) -> None:
+    with pytest.raises(SettingsWrong, match="RESTANTE_STORAGE"):
+        places_of(storage)
+
+
+def test_addresses_are_hosts_and_ports() -> None:
+    assert places_of("a.example:1, [::1]:2") == [("a.example", 1), ("::1", 2)]
+
+
+async def test_a_name_is_resolved_to_one_family() -> None:
+    """A copy with two addresses is one copy."""
+    assert await resolve("localhost", 7) == [("localhost", "127.0.0.1", 7)]
