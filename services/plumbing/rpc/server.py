@@ -30,7 +30,7 @@ log = logs.get(__name__)
 # A page of a fetch is about 256 KB; the view of a mailbox of 20 million messages just fits.
 MAX_MESSAGE: Final = 5 * 1024 * 1024
 # Octets that may be under way on one stream; by itself gRPC lets them become sixteen megabytes.
-WINDOW: Final = 256 * 1024
+WINDOW: Final = 1024 * 1024
 
 
 class ServerSettings(Secrets, Protocol):

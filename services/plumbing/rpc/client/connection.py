@@ -22,7 +22,7 @@ from services.plumbing.rpc.client.sessions import RemoteSessions
 from services.plumbing.rpc.credentials import CertificateFiles, Secrets, metadata, read_token, tls_files
 
 MAX_MESSAGE: Final = 5 * 1024 * 1024
-WINDOW: Final = 256 * 1024
+WINDOW: Final = 1024 * 1024
 PATIENCE: Final = Patience()
 
 OPTIONS: Final = (

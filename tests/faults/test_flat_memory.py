@@ -1,0 +1,113 @@
+"""A letter of 50 MB through every door: the same octets come out, and nobody holds them all at once.
+
+The rule: memory is what the kernel says was resident at most (VmHWM), reset just before.
+"""
+
+import imaplib
+import logging
+import poplib
+import random
+import smtplib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.system import System
+from tests.faults.cluster import PASSWORD
+
+logger = logging.getLogger(__name__)
+
+SIZE = 50 * 1024 * 1024
+MOST_GROWTH = 16 * 1024 * 1024
+PRINTABLE = bytes(33 + octet % 94 for octet in range(256))
+PROCESSES = ("smtp", "imap", "pop3", "storage", "storage-2")
+
+
+@pytest.fixture(scope="module")
+def large() -> bytes:
+    """Lines of every length that SMTP takes, among them such that begin with dots."""
+    plan = random.Random(50)
+    lines = [plan.randbytes(plan.randint(0, 998)).translate(PRINTABLE) for _ in range(SIZE // 499)]
+    lines[::7] = [b"." + line[1:] for line in lines[::7]]
+    body = b"\r\n".join(lines)[: SIZE - 100]
+    return b"From: a@faults.test\r\nSubject: large\r\n\r\n" + body + b"\r\n.\r\nend\r\n"
+
+
+def high_water(pid: int) -> int:
+    """The most octets that were ever resident."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) * 1024
+
+
+@contextmanager
+def flat(system: System) -> Iterator[None]:
+    """Meanwhile no process grows by MOST_GROWTH."""
+    pids = {name: system.pid(name) for name in PROCESSES}
+    for pid in pids.values():
+        Path(f"/proc/{pid}/clear_refs").write_text("5")
+    before = {name: high_water(pid) for name, pid in pids.items()}
+    yield
+    growth = {name: high_water(pid) - before[name] for name, pid in pids.items()}
+    logger.info("grown by %s", growth)
+    assert all(each < MOST_GROWTH for each in growth.values()), growth
+
+
+def send(system: System, account: str, letter: bytes) -> None:
+    """By SMTP."""
+    with smtplib.SMTP("127.0.0.1", system.smtp_port, timeout=60) as smtp:
+        smtp.sendmail("a@faults.test", [account], letter)
+
+
+def fetch(system: System, account: str, uid: int) -> bytes:
+    """By IMAP."""
+    imap = imaplib.IMAP4("127.0.0.1", system.imap_port, timeout=60)
+    imap.login(account, PASSWORD)
+    imap.select("INBOX")
+    _, found = imap.uid("FETCH", str(uid), "BODY.PEEK[]")
+    imap.logout()
+    assert isinstance(found[0], tuple)
+    octets: bytes = found[0][1]
+    return octets
+
+
+def append(system: System, account: str, letter: bytes) -> None:
+    """By IMAP."""
+    imap = imaplib.IMAP4("127.0.0.1", system.imap_port, timeout=60)
+    imap.login(account, PASSWORD)
+    assert imap.append("INBOX", "", "", letter)[0] == "OK"
+    imap.logout()
+
+
+def retrieve(system: System, account: str, number: int) -> bytes:
+    """By POP3."""
+    pop3 = poplib.POP3("127.0.0.1", system.pop3_port, timeout=60)
+    pop3.user(account)
+    pop3.pass_(PASSWORD)
+    _, lines, _ = pop3.retr(number)
+    pop3.quit()
+    return b"".join(line + b"\r\n" for line in lines)
+
+
+def test_a_letter_of_fifty_megabytes_comes_back_as_it_was(
+    cluster: System, account: str, large: bytes
+) -> None:
+    """Bodies stream in chunks both ways: architecture.md, "Streams and drain"."""
+    # Whatever a process keeps from its first letter on is there before.
+    send(cluster, account, b"Subject: small\r\n\r\nsmall\r\n")
+    assert fetch(cluster, account, 1) == retrieve(cluster, account, 1)
+    with flat(cluster):
+        send(cluster, account, large)
+    with flat(cluster):
+        fetched = fetch(cluster, account, 2)
+    with flat(cluster):
+        retrieved = retrieve(cluster, account, 2)
+    with flat(cluster):
+        append(cluster, account, large)
+    assert fetch(cluster, account, 3) == large
+    head = fetched[: len(fetched) - len(large)]
+    assert fetched.endswith(large)
+    assert head.startswith(b"Return-Path: <a@faults.test>\r\n")
+    assert b"\r\n\r\n" not in head
+    assert retrieved == fetched
