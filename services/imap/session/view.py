@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
-from itertools import accumulate, chain, islice
+from itertools import accumulate, islice
 from typing import Final
 
 from services.imap.session.flags import Flags
@@ -114,7 +114,11 @@ class View:
         if not uids:
             return ()
         first, last = self.number(uids[0]), self.number(uids[-1])
-        if first and last - first == len(uids) - 1:  # all that lie between are asked for: no need to look
+        if (
+            first
+            and last - first == len(uids) - 1
+            and (uids[-1] - uids[0] == last - first or list(uids) == self._members(first, last))
+        ):
             return range(first, last + 1)
         found: list[int] = []
         run, end, shift = -1, -1, 0
@@ -128,9 +132,13 @@ class View:
             found.append(uid + shift)
         return found
 
+    def _members(self, first: int, last: int) -> list[int]:
+        """The uids at the sequence numbers first to last."""
+        return list(each(self.at(((first, last),))))
+
     def pages(self, uids: Runs) -> Iterator[Page]:
         """These uids by the page, with nothing but themselves: what needs no store."""
-        members = chain.from_iterable(range(first, last + 1) for first, last in uids)
+        members = each(uids)
         while page := list(islice(members, PAGE)):
             yield Page(page)
 

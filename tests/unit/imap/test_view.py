@@ -28,6 +28,11 @@ def test_numbers_count_from_one(uids: list[int], asked: list[int]) -> None:
     assert [seen.number(uid) for uid in uids] == list(range(1, len(uids) + 1))
 
 
+def test_as_many_uids_as_numbers_between_need_not_be_the_same() -> None:
+    assert list(view([1, 2, 3, 100]).numbers([2, 99, 100])) == [2, 0, 4]
+    assert list(view([1, 2, 5, 100]).numbers([2, 5, 100])) == [2, 3, 4]
+
+
 @given(UIDS, st.data())
 def test_sets_of_numbers_become_uids(uids: list[int], data: st.DataObject) -> None:
     if uids:
