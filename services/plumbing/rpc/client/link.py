@@ -21,6 +21,7 @@ from services.plumbing.rpc.outbox import Outbox
 
 EXCHANGE: Final = "/restante.v1.ExchangeService/Exchange"
 CLOSE_SECONDS: Final = 5.0
+HANG_SECONDS: Final = 5.0
 
 _CALLS: Final = pb.ExchangeRequest.DESCRIPTOR.fields_by_name["calls"].number
 
@@ -57,6 +58,7 @@ class Link:
         self._outbox = Outbox()
         self._owed: dict[int, Owed] = {}
         self._last_id = 0
+        self._heard_at = 0.0
         self._tasks: list[asyncio.Task[None]] = []
 
     async def open(self, seconds: float) -> None:
@@ -81,7 +83,9 @@ class Link:
         if self.turned.is_set():
             raise NotTaken
         self._last_id = call_id = self._last_id + 1
-        owed = Owed(asyncio.get_running_loop().create_future())
+        loop = asyncio.get_running_loop()
+        asked_at = loop.time()
+        owed = Owed(loop.create_future())
         self._owed[call_id] = owed
         with self.held():
             self._outbox.put(
@@ -96,6 +100,9 @@ class Link:
                 async with asyncio.timeout(seconds):
                     return await owed.future
             except TimeoutError:
+                if loop.time() - max(self._heard_at, asked_at) > HANG_SECONDS:
+                    # Nothing at all came since: the copy hangs. Whoever keeps the link tries a new one.
+                    self.turned.set()
                 raise StoreUnavailable("storage did not answer in time") from None
             finally:
                 del self._owed[call_id]
@@ -124,6 +131,7 @@ class Link:
     async def _read(self, call: Any) -> None:
         try:
             while (response := await call.read()) is not grpc.aio.EOF:
+                self._heard_at = asyncio.get_running_loop().time()
                 if response.is_draining:
                     self.turned.set()
                 for answer in response.answers:
@@ -158,11 +166,13 @@ class Link:
     async def retire(self) -> None:
         """Takes no new calls, waits for what is in flight, half-closes, closes."""
         self.turned.set()
-        await self._idle.wait()
-        self._outbox.close()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=CLOSE_SECONDS)
-        await self.close()
+        try:
+            await self._idle.wait()
+            self._outbox.close()
+            if self._tasks:
+                await asyncio.wait(self._tasks, timeout=CLOSE_SECONDS)
+        finally:
+            await self.close()
 
     async def close(self) -> None:
         """Closes at once."""

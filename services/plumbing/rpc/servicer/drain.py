@@ -29,6 +29,12 @@ class Drain:
         """Something that a drain waits for. Raises NotTaken."""
         if self._begun.is_set():
             raise NotTaken
+        with self.rest_of_work():
+            yield
+
+    @contextmanager
+    def rest_of_work(self) -> Iterator[None]:
+        """The same for what belongs to something that has begun: it may outlive the stream that brought it."""
         self._in_flight += 1
         self._idle.clear()
         try:

@@ -15,7 +15,7 @@ from restante.v1 import exchange_pb2 as pb
 
 from services.mail.errors import BUG, InvalidArgument, MailError, StoreUnavailable
 from services.plumbing import logs
-from services.plumbing.rpc.errors import READY, NotTaken, to_refusal
+from services.plumbing.rpc.errors import READY, to_refusal
 from services.plumbing.rpc.frames import number_field, octets_field
 from services.plumbing.rpc.outbox import Outbox
 from services.plumbing.rpc.servicer.drain import Drain
@@ -44,7 +44,7 @@ class ExchangeServicer:
         try:
             with self._drain.work():
                 await Exchange(self._table, self._drain, self._most_owed, context).run()
-        except (NotTaken, MailError) as error:
+        except Exception as error:  # noqa: BLE001 - status_of logs it
             await refuse(context, error)
 
 
@@ -108,8 +108,9 @@ class Exchange:
     async def _answer(self, call: pb.Call) -> None:
         deadline = asyncio.timeout(call.timeout_ms / 1000)
         try:
-            async with deadline:
-                await self._do(call)
+            with self._drain.rest_of_work():
+                async with deadline:
+                    await self._do(call)
         except Exception as error:
             if isinstance(error, TimeoutError) and deadline.expired():
                 error = StoreUnavailable("the deadline passed")

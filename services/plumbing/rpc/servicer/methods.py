@@ -167,7 +167,9 @@ def many_answers(method: Method, drain: Drain) -> Callable[[Any, Context], Await
 
 
 async def refuse(context: Context, error: Exception) -> Any:
-    """Ends a call with the status of an error."""
+    """Ends a call with the status of an error; nobody is told where the caller has gone while it was written to."""
+    if isinstance(error, grpc.aio.InternalError):
+        return
     code, detail, trailers = status_of(error)
     await context.abort(code, detail, trailers)
 
