@@ -70,7 +70,7 @@ $(READY): requirements.txt pyproject.toml
 	@echo "$(CURDIR)" > $@
 
 $(GENERATED): $(PROTOS) | $(READY)
-	@rm -rf build/gen && mkdir -p build/gen
+	@mkdir -p build/gen
 	@$(BIN)/python -m grpc_tools.protoc -I protos --python_out=build/gen --grpc_python_out=build/gen \
 	  --plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc \
 	  --mypy_out=quiet:build/gen --mypy_grpc_out=quiet:build/gen $(PROTOS)

@@ -5,6 +5,7 @@ as long as it has words. An address of an account is either in canonical form or
 """
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -224,5 +225,6 @@ def parse_domain(text: str) -> str:
 
 
 def canonical(address: Address) -> str:
-    """The key under which an address is looked up: case folded, with the local part unquoted where that is enough."""
-    return str(Address(address.local.casefold(), address.domain))
+    """The key under which an address is looked up: case folded, composed, unquoted where that is enough."""
+    local = unicodedata.normalize("NFC", unicodedata.normalize("NFC", address.local).casefold())
+    return str(Address(local, address.domain))

@@ -75,15 +75,10 @@ async def test_poison_hurts_nobody_else(store: PostgresStore, database_url: str)
         poison = asyncio.create_task(store.gatherer.submit(bad))
         await settled(store, 5)
     found = await asyncio.gather(*tasks, return_exceptions=True)
-    assert [type(each) for each in found] == [
-        Delivered,
-        MailboxNotFound,
-        Delivered,
-        Delivered,
-        Delivered,
-        OverQuota,
-        Delivered,
-    ]
+    kinds = [type(each) for each in found]
+    assert [kinds[0], kinds[1], kinds[3], kinds[6]] == [Delivered, MailboxNotFound, Delivered, Delivered]
+    # Which of the three finds no room is not promised: they came together.
+    assert sorted(kinds[each].__name__ for each in (2, 4, 5)) == ["Delivered", "Delivered", "OverQuota"]
     with pytest.raises(psycopg.DataError):
         await poison
     assert (await store.mailboxes.status(good.account_id, "INBOX"))[1].messages == 3

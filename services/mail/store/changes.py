@@ -1,8 +1,8 @@
 """The change log, as followed: this part of the store's port.
 
-The rule: within an account, changes come in the order of their modseqs, none is left out, and one that was handed out is
-followed only by greater modseqs (or by the rest of the same modseq). A reader that keeps the last modseq it has dealt
-with can leave and resume.
+The rule: within an account, changes come in the order of their modseqs, none is left out, and one that was handed out
+is followed only by greater modseqs (or by the rest of the same modseq). A reader that keeps the last modseq it has
+dealt with can leave and resume.
 """
 
 from collections.abc import AsyncIterator, Sequence

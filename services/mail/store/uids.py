@@ -85,14 +85,14 @@ def subtract(left: Runs, right: Runs) -> Runs:
     for first, last in left:
         while j < len(right) and right[j][1] < first:
             j += 1
-        k = j
+        start, k = first, j
         while k < len(right) and right[k][0] <= last:
-            if right[k][0] > first:
-                rest.append((first, right[k][0] - 1))
-            first = right[k][1] + 1
+            if right[k][0] > start:
+                rest.append((start, right[k][0] - 1))
+            start = right[k][1] + 1
             k += 1
-        if first <= last:
-            rest.append((first, last))
+        if start <= last:
+            rest.append((start, last))
     return tuple(rest)
 
 

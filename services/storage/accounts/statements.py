@@ -121,19 +121,20 @@ FORGET_FAILURES: Final = Statement(
     "forget login failures", "DELETE FROM login_failures WHERE key = %(login_key)s"
 )
 
-# Primary keys of addresses, accounts and account_state; mailboxes by name. array_position prefers the exact address.
+# Primary keys of addresses, accounts and account_state; mailboxes by name. Of each number's addresses the first counts.
 RESOLVE: Final = Statement(
     "resolve",
     """
-    SELECT d.address, d.account_id, a.is_enabled, b.mailbox_id,
-        (s.quota_bytes = 0 OR s.used_bytes + %(size)s <= s.quota_bytes)
+    SELECT DISTINCT ON (w.number) w.number, d.address, d.account_id, a.is_enabled, b.mailbox_id,
+        (s.quota_bytes = 0 OR s.used_bytes + w.size <= s.quota_bytes)
         AND (s.quota_messages = 0 OR s.used_messages < s.quota_messages) AS fits
-    FROM addresses d
+    FROM unnest(%(numbers)s::bigint[], %(addresses)s::text[], %(sizes)s::bigint[])
+        WITH ORDINALITY AS w (number, address, size, rank)
+    JOIN addresses d ON d.address = w.address
     JOIN accounts a ON a.account_id = d.account_id
     JOIN account_state s ON s.account_id = d.account_id
     JOIN mailboxes b ON b.account_id = d.account_id AND b.name = 'INBOX'
-    WHERE d.address = ANY(%(candidates)s)
-    ORDER BY array_position(%(candidates)s, d.address) LIMIT 1
+    ORDER BY w.number, w.rank
     """,
 )
 

@@ -21,6 +21,7 @@ from services.mail.errors import (
 from services.mail.store.accounts import Account, AccountPage, Quota, Recipient, Usage
 from services.storage.accounts import statements
 from services.storage.accounts.passwords import MAX_WAITING, Passwords
+from services.storage.accounts.resolver import Resolver
 from services.storage.accounts.spelling import POSTMASTER, candidates, canonical_address, canonical_domain
 from services.storage.arrays import Bigints, Texts
 from services.storage.transaction import Database, Row
@@ -40,6 +41,7 @@ class PostgresAccounts:
     def __init__(self, database: Database, passwords: Passwords) -> None:
         self._database = database
         self._passwords = passwords
+        self._resolver = Resolver(database)
 
     async def add_domain(self, domain: str) -> bool:
         """See the port."""
@@ -148,24 +150,19 @@ class PostgresAccounts:
         """See the port. `postmaster` alone, or of a domain of ours, always reaches somebody."""
         is_bare = address.lower() == POSTMASTER
         canonical = f"{POSTMASTER}@" if is_bare else canonical_address(address)
-        rows = [] if is_bare else await self._resolve(candidates(canonical), size)
-        if not rows and canonical.startswith(f"{POSTMASTER}@"):
+        row = None if is_bare else await self._resolver.find(candidates(canonical), size)
+        if row is None and canonical.startswith(f"{POSTMASTER}@"):
             domain = canonical.rpartition("@")[2]
             found = await self._database.read(statements.POSTMASTER, {"domain": domain})
-            rows = await self._resolve([found[0][0]], size) if found else []
-        if not rows:
+            row = await self._resolver.find([found[0][0]], size) if found else None
+        if row is None:
             raise RecipientUnknown
-        found_address, account_id, is_enabled, mailbox_id, fits = rows[0]
+        found_address, account_id, is_enabled, mailbox_id, fits = row
         if not is_enabled:
             raise AccountDisabled
         if not fits:
             raise OverQuota
         return Recipient(account_id, mailbox_id, found_address)
-
-    async def _resolve(self, addresses: Sequence[str], size: int) -> list[Row]:
-        return await self._database.read(
-            statements.RESOLVE, {"candidates": Texts(addresses), "size": max(size, 0)}
-        )
 
     async def usage(self, account_id: int) -> Usage:
         """See the port."""
