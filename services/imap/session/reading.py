@@ -35,14 +35,16 @@ async def pages(session: Session, uids: Runs, columns: Items) -> AsyncIterator[P
 
 
 async def _read(session: Session, uids: Runs, columns: Items) -> AsyncIterator[Page]:
-    """From the store; where all flags pass by, they are remembered."""
+    """From the store; where all flags pass by, they are remembered, unless the command writes some in between."""
     view, bits = session.view, list[int]()
+    mark = view.flags_to, len(view.own)
     is_everything = Items.FLAGS in columns and uids == view.runs
     async for page in session.store.messages.fetch(session.selected.mailbox.key, uids, columns):
         if is_everything:
             bits += page.flags
         yield page
-    if is_everything and len(bits) == view.count and not view.flags.are_loaded:
+    is_whole = is_everything and len(bits) == view.count and mark == (view.flags_to, len(view.own))
+    if is_whole and not view.flags.are_loaded:
         view.flags.load(bits)
 
 

@@ -126,6 +126,17 @@ async def test_what_is_seen_already_is_not_stored_again(client: Client, messages
     assert messages.asked.count("store") == 1
 
 
+async def test_flags_that_a_fetch_changes_itself_are_told_as_they_are_then(client: Client) -> None:
+    """RFC 9051 §6.4.5."""
+    await answers(client, b"FETCH 1:* BODY[TEXT]")
+    assert await answers(client, b"SEARCH UNSEEN") == ["* SEARCH"]
+    for line in await answers(client, b"FETCH 1:* FLAGS"):
+        assert "Seen" in line
+    await answers(client, b"STORE 1:* -FLAGS.SILENT (\\Seen)")
+    await answers(client, b"FETCH 1:* (FLAGS BODY[TEXT])")
+    assert await answers(client, b"SEARCH UNSEEN") == ["* SEARCH"]
+
+
 async def test_idle_says_that_it_is_still_there(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """RFC 9051 §6.3.13; attacks 24."""
     assert idling.STILL_HERE_SECONDS == 120
