@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from services.imap import conversation
 from services.imap.commands import idling
@@ -58,9 +60,7 @@ async def client(memory: MemoryStore, messages: Counting) -> AsyncIterator[Clien
     parts = {part.name: getattr(memory, part.name) for part in dataclasses.fields(Store)}
     counted: Any = Store(**{**parts, "messages": messages})
     async with dialogues.door(counted) as door, dialogues.in_memory(door) as client:
-        client.send(b'l LOGIN alice@example.org "%b"\r\ns SELECT INBOX\r\n' % dialogues.PASSWORD)
-        while not (await hear(client)).startswith("s OK"):
-            continue
+        await select(client)
         yield client
 
 
@@ -191,3 +191,43 @@ async def test_a_thousand_sections_of_a_message_are_cut_out_one_by_one(memory: M
             tracemalloc.stop()
         serving.cancel()
         await asyncio.gather(serving, return_exceptions=True)
+
+
+OWN = [b"FETCH 1:* FLAGS", b"UID FETCH 1:* FLAGS", b"SEARCH UNSEEN", b"NOOP", b"FETCH 1:2 BODY[TEXT]", b"EXPUNGE",
+       b"STORE 1 +FLAGS.SILENT (\\Deleted)", b"STORE 1:* -FLAGS (\\Seen)",
+       b"UID FETCH 1:* (FLAGS BODY[TEXT])"]  # fmt: skip
+OTHERS = ["deliver INBOX", "flag INBOX 2 \\Seen", "flag INBOX 3 $Work", "expunge INBOX 1", "expunge INBOX 4"]
+
+
+@given(st.lists(st.sampled_from([*OWN, *OTHERS]), max_size=14))
+@settings(max_examples=60, deadline=None)
+def test_remembered_flags_are_the_store_s_whatever_happened(steps: list[bytes | str]) -> None:
+    """RFC 3501 §7.4.2."""
+
+    async def live() -> tuple[list[str], list[str]]:
+        memory = MemoryStore()
+        await dialogues.prepare(memory, ["alice INBOX 3 messages"])
+        async with dialogues.door(memory) as door, dialogues.in_memory(door) as used:
+            await select(used)
+            for step in steps:
+                if isinstance(step, bytes):
+                    used.send(b"x %b\r\n" % step)
+                    while not (await hear(used)).startswith("x "):
+                        continue
+                else:
+                    await dialogues.meanwhile(memory, step)
+            await answers(used, b"NOOP")
+            remembered = await answers(used, b"UID FETCH 1:* FLAGS")
+            async with dialogues.in_memory(door) as fresh:
+                await select(fresh)
+                return remembered, await answers(fresh, b"UID FETCH 1:* FLAGS")
+
+    remembered, stored = asyncio.run(live())
+    assert [line.replace(" \\Recent", "").replace("\\Recent", "") for line in remembered] == stored
+
+
+async def select(client: Client) -> None:
+    """Logs alice in and selects her INBOX."""
+    client.send(b'l LOGIN alice@example.org "%b"\r\ns SELECT INBOX\r\n' % dialogues.PASSWORD)
+    while not (await hear(client)).startswith("s OK"):
+        continue
