@@ -18,10 +18,11 @@ from tests.faults.stores import DOMAIN
 _numbers = count(1)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    """Everything running, storage twice; for the tests of one file."""
+    """Everything running, storage twice. Whatever a test kills, the supervisor starts again."""
     with running(tmp_path_factory.mktemp("cluster") / "home", UP_STORAGES="2") as started:
+        assert started.run("domain", "add", "faults.test").returncode == 0
         yield started
 
 
@@ -29,7 +30,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
 def account(cluster: System) -> str:
     """A fresh account's address."""
     address = f"a{next(_numbers)}@faults.test"
-    cluster.add_account(address, PASSWORD)
+    added = cluster.run("account", "add", address, "--password-stdin", stdin=PASSWORD.encode())
+    assert added.returncode == 0, added.stderr.decode()
     return address
 
 

@@ -17,6 +17,7 @@ from services.mail.store.messages import Body
 from services.storage.store import PostgresStore
 
 DOMAIN = "stores.test"
+PASSWORD = "secret"
 OCTETS = b"From: a@stores.test\r\nSubject: hello\r\n\r\nbody\r\n"
 UNBOUNDED = Quota()
 
@@ -26,7 +27,7 @@ Waiters = Callable[[int], Awaitable[bool]]
 
 async def add_inbox(store: PostgresStore, quota: Quota = UNBOUNDED) -> MailboxKey:
     """The INBOX of a fresh account."""
-    account = await store.accounts.add_account(f"{uuid4().hex}@{DOMAIN}", b"secret", quota)
+    account = await store.accounts.add_account(f"{uuid4().hex}@{DOMAIN}", PASSWORD.encode(), quota)
     return (await store.mailboxes.status(account.account_id, "INBOX"))[0].key
 
 

@@ -1,0 +1,141 @@
+"""What things cost, counted: a count tells the speed beforehand.
+
+The rule: doors, the network and PostgreSQL are real; statements are counted where they are sent, messages where they
+become octets.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from bench.wire import Imap
+from services.imap import commands
+from services.imap.door import Door as ImapDoor
+from services.imap.settings import Settings as ImapSettings
+from services.imap.signals import Signals
+from services.mail.store.mailboxes import MailboxKey
+from services.plumbing import metrics
+from services.plumbing.net.limits import Limits
+from services.plumbing.net.listener import Listener
+from services.plumbing.presence import Presence
+from services.smtp.door import Door as SmtpDoor
+from services.smtp.settings import Settings as SmtpSettings
+from services.storage.store import PostgresStore, open_store
+from tests.faults.cluster import Connection, letter
+from tests.faults.stores import DOMAIN, PASSWORD, add_inbox, held, letter_to, until
+from tests.unit.rpc.ends import site_of
+
+# What nobody asked for: storage looks around by the clock.
+BY_THE_CLOCK = ("sweep", "read modseqs", "Watch")
+LETTERS = 50
+MESSAGES = 1000
+
+
+@dataclass
+class House:
+    """Both doors before one copy of storage, all in this process."""
+
+    store: PostgresStore
+    smtp: SmtpDoor
+    imap: Listener
+    address: str
+    inbox: MailboxKey
+
+    def costs(self) -> Counter[str]:
+        """Statements by name and messages by method and way, so far."""
+        found = Counter(self.store.counts.by_name)
+        for family in metrics.rpc_messages.collect():
+            for sample in family.samples:
+                if sample.name.endswith("_total"):
+                    found[f"{sample.labels['method']} {sample.labels['way']}"] += int(sample.value)
+        return Counter({name: count for name, count in found.items() if not name.startswith(BY_THE_CLOCK)})
+
+
+@pytest.fixture
+async def house(database_url: str, tmp_path: Path) -> AsyncIterator[House]:
+    """A house with one account."""
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(open_store(database_url))
+        site = await stack.enter_async_context(site_of(store, tmp_path))
+        await site.add()
+        remote = await stack.enter_async_context(site.client())
+        await store.accounts.add_domain(DOMAIN)
+        inbox = await add_inbox(store)
+        address = (await store.accounts.list_accounts(1)).accounts[0].address
+        smtp = SmtpDoor(remote, SmtpSettings.read({"RESTANTE_SMTP_PORT": "0"}), None)
+        await smtp.start()
+        stack.push_async_callback(smtp.stop, 1.0)
+        assert commands.FAMILIES
+        signals = Signals(remote.changes)
+        following = asyncio.create_task(signals.run())
+        stack.callback(following.cancel)
+        stopping = asyncio.Event()
+        # It notes who is there, and writes nothing as long as nobody starts it.
+        presence = Presence(remote.sessions, "imap", "")
+        door = ImapDoor(ImapSettings.read({}), remote, signals, stopping, presence)
+        imap = Listener("127.0.0.1", 0, door.serve, tls=None, implicit_tls=False, limits=Limits(10, 10))
+        await stack.enter_async_context(imap)
+        stack.callback(stopping.set)
+        yield House(store, smtp, imap, address, inbox)
+
+
+async def test_a_letter_alone_costs_two_statements_and_two_questions(house: House) -> None:
+    """Who gets it, and itself; each an answer. Nothing is asked of the database besides."""
+    connection = await Connection.open(house.smtp.port)
+    for number in range(3):
+        before = house.costs()
+        await connection.envelope(house.address)
+        await connection.content(letter(f"{number}@faults.test"))
+        spent = house.costs() - before
+        assert spent == {"resolve": 1, "deliver": 1, "Exchange in": 2, "Exchange out": 2}
+    await connection.quit()
+
+
+async def test_fifty_letters_that_wait_share_what_they_cost(house: House, database_url: str) -> None:
+    """One statement finds the account busy; then BEGIN, lock, statement and COMMIT, at most for two batches."""
+
+    async def is_waiting() -> bool:
+        return house.store.gatherer.waiting >= LETTERS
+
+    connections = [await Connection.open(house.smtp.port) for _ in range(LETTERS)]
+    await asyncio.gather(*(each.envelope(house.address) for each in connections))
+    before = house.costs()
+    async with held(database_url, house.inbox.account_id):
+        contents = [each.content(letter(f"{number}@faults.test")) for number, each in enumerate(connections)]
+        sending = asyncio.gather(*contents)
+        await until(is_waiting)
+    await sending
+    spent = house.costs() - before
+    await asyncio.gather(*(each.quit() for each in connections))
+    assert spent.pop("Exchange in") <= LETTERS
+    assert spent.pop("Exchange out") <= 4
+    assert set(spent) == {"deliver", "begin", "lock accounts", "commit"}
+    assert spent.total() <= 10
+
+
+async def test_a_fetch_of_a_thousand_costs_four_statements_and_a_page(house: House) -> None:
+    """Whether the view is still right, the mailbox, its blocks, its rows. Flags that are known cost the first alone."""
+    await asyncio.gather(*(house.store.deliveries.deliver(letter_to(house.inbox)) for _ in range(MESSAGES)))
+    imap = Imap(*await asyncio.open_connection("127.0.0.1", house.imap.port, limit=4 << 20))
+    await imap.ask("NOOP")
+    await imap.ask(f'LOGIN "{house.address}" "{PASSWORD}"')
+    await imap.ask("SELECT INBOX")
+    view = {"highest modseq": 1, "Exchange in": 1, "Exchange out": 1}
+    flags = {"fetch mailbox": 1, "fetch blocks": 1}
+    page = {"Fetch in": 1, "Fetch out": 1}
+    for items, expected in (
+        ("FLAGS UID", {**view, **flags, "Exchange in": 2, "Exchange out": 2}),
+        ("FLAGS UID", view),
+        ("FLAGS INTERNALDATE RFC822.SIZE ENVELOPE BODYSTRUCTURE", {**view, **flags, **page, "list range": 1}),
+        ("BODY.PEEK[]", {**view, **flags, **page, "bodies range": 1}),
+    ):
+        before = house.costs()
+        answer = await imap.ask(f"FETCH 1:* ({items})")
+        assert answer.count(b" FETCH (") == MESSAGES
+        assert house.costs() - before == expected, items
+    await imap.close()
