@@ -122,11 +122,15 @@ class Feed:
             by_channel.setdefault(channel(account_id), []).append(account_id)
         names: list[str] = []
         payloads: list[str] = []
+        names, payloads = [], []
         for name, ids in by_channel.items():
             for start in range(0, len(ids), IDS_OF_A_SIGNAL):
                 names.append(name)
                 payloads.append(",".join(map(str, ids[start : start + IDS_OF_A_SIGNAL])))
-        await connection.execute(_TELL, (names, payloads))
+        await connection.execute(
+            "SELECT pg_notify(name, payload) FROM unnest(%s::text[], %s::text[]) AS s (name, payload)",
+            (names, payloads),
+        )
 
     async def _listen(self) -> None:
         while True:
