@@ -10,7 +10,7 @@ import grpc
 from restante.v1 import errors_pb2
 
 from services.mail.errors import BUG, BY_NAME, MailError, StoreUnavailable, wording
-from services.plumbing import logs
+from services.plumbing import logs, metrics
 
 log = logs.get(__name__)
 
@@ -75,6 +75,7 @@ def status_of(error: Exception) -> tuple[grpc.StatusCode, str, tuple[tuple[str, 
         )
     if isinstance(error, MailError) and (name := name_of(error)):
         return grpc.StatusCode[wording(error).grpc[0]], one_line(error.detail), ((NAME, name),)
+    metrics.bugs.inc()
     log.error("call failed", exc_info=error)
     return grpc.StatusCode[BUG.grpc[0]], BUG.text, ()
 

@@ -14,7 +14,7 @@ from google.protobuf.message import Message
 from restante.v1 import exchange_pb2 as pb
 
 from services.mail.errors import BUG, InvalidArgument, MailError, StoreUnavailable
-from services.plumbing import logs
+from services.plumbing import logs, metrics
 from services.plumbing.rpc.errors import READY, to_refusal
 from services.plumbing.rpc.frames import number_field, octets_field
 from services.plumbing.rpc.outbox import Outbox
@@ -117,6 +117,7 @@ class Exchange:
             if isinstance(error, MailError):
                 self._put(call.id, "refusal", to_refusal(error).SerializeToString())
             else:
+                metrics.bugs.inc()
                 log.exception("call failed", call=call.WhichOneof("request"))
                 self._put(call.id, "fault", pb.Answer.Fault(detail=BUG.text).SerializeToString())
 
