@@ -102,25 +102,35 @@ class Log:
 class Generator:
     """Sessions that deliver numbered letters to one account, and try again as an MTA does."""
 
-    def __init__(self, port: int, recipient: str, letters: int, sessions: int = SESSIONS) -> None:
+    def __init__(
+        self, port: int, recipient: str, letters: int, sessions: int = SESSIONS, octets: int = 70
+    ) -> None:
+        """octets: of a letter's text."""
         self.log = Log()
+        self._octets = octets
         self._port = port
         self._recipient = recipient
         self._sessions = sessions
         self._waiting = deque(f"{number}@faults.test" for number in range(letters))
         self._progress = asyncio.Condition()
+        self._is_over = False
 
     async def run(self) -> Log:
         """Delivers everything."""
-        async with asyncio.TaskGroup() as group:
-            for _ in range(self._sessions):
-                group.create_task(self._deliver_in_turn())
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(self._sessions):
+                    group.create_task(self._deliver_in_turn())
+        finally:
+            self._is_over = True
+            async with self._progress:
+                self._progress.notify_all()
         return self.log
 
     async def reached(self, letters: int) -> None:
-        """Waits until so many letters are acknowledged."""
-        async with asyncio.timeout(PATIENCE), self._progress:
-            await self._progress.wait_for(lambda: len(self.log.acknowledged) >= letters)
+        """Waits until so many letters are acknowledged, or nothing more comes."""
+        async with self._progress:
+            await self._progress.wait_for(lambda: self._is_over or len(self.log.acknowledged) >= letters)
 
     async def _deliver_in_turn(self) -> None:
         connection: Connection | None = None
@@ -140,7 +150,7 @@ class Generator:
             try:
                 connection = connection or await Connection.open(self._port)
                 await connection.envelope(self._recipient)
-                await connection.content(letter(name))
+                await connection.content(letter(name, self._octets))
             except Deferred as error:
                 self.log.troubles.append(f"{name}: {error}")
             except OSError as error:
@@ -155,12 +165,10 @@ class Generator:
             await asyncio.sleep(RETRY_SECONDS)
 
 
-def letter(name: str) -> bytes:
+def letter(name: str, octets: int = 70) -> bytes:
     """A letter by the name that its Message-ID has."""
-    return b"From: a@faults.test\r\nMessage-ID: <%b>\r\nSubject: fault\r\n\r\n%b\r\n" % (
-        name.encode(),
-        b"x" * 70,
-    )
+    head = b"From: a@faults.test\r\nMessage-ID: <%b>\r\nSubject: fault\r\n\r\n" % name.encode()
+    return head + (b"x" * 70 + b"\r\n") * (octets // 70)
 
 
 def read_back(system: System, account: str) -> list[str]:

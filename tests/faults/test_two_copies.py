@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from tests.e2e.system import System
 from tests.faults.cluster import SESSIONS, Generator, Idler, assert_exactly_once, door, read_back, verify
 
@@ -28,12 +30,15 @@ async def test_idle_hears_of_letters_through_either_copy(cluster: System, accoun
             await asyncio.to_thread(idler.close)
 
 
-async def test_a_copy_is_drained_while_sessions_deliver(cluster: System, account: str) -> None:
+@pytest.mark.parametrize(("letters", "octets"), [(2000, 70), (300, 600_000)], ids=["small", "large"])
+async def test_a_copy_is_drained_while_sessions_deliver(
+    cluster: System, account: str, letters: int, octets: int
+) -> None:
     """architecture.md, "Streams and drain": no client sees it."""
-    generator = Generator(cluster.smtp_port, account, 2000)
+    generator = Generator(cluster.smtp_port, account, letters, octets=octets)
     delivering = asyncio.create_task(generator.run())
-    for acknowledged, copy in ((300, COPIES[0]), (900, COPIES[1]), (1400, COPIES[0])):
-        await generator.reached(acknowledged)
+    for share, copy in ((0.15, COPIES[0]), (0.4, COPIES[1]), (0.7, COPIES[0])):
+        await generator.reached(int(letters * share))
         await asyncio.to_thread(cluster.restart, copy)
     log = await delivering
     assert log.troubles == []
