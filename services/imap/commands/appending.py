@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
+from uuid import uuid4
 
 from services.imap.registry import command
 from services.imap.session.state import State
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 class Append:
     """APPEND: RFC 9051 §6.3.12. What can be refused is refused before the client sends the message.
 
-    internal_at: seconds since 1970, or None for now. size: octets of the literal that follows.
+    internal_at: seconds since 1970, or None for now; what is older counts as 1970. size: octets of the literal that
+    follows.
     """
 
     target: str
@@ -34,7 +36,7 @@ class Append:
     def parse(cls, args: Arguments) -> Self:
         target = args.mailbox()
         flags = args.flags() if args.peek() == b"(" else ()
-        internal_at = args.date_time() if args.peek() == b'"' else None
+        internal_at = max(args.date_time(), 0) if args.peek() == b'"' else None
         return cls(target, flags, internal_at, args.message_size())
 
     async def run(self, session: Session) -> AsyncIterator[Response]:
@@ -45,6 +47,6 @@ class Append:
         name = canonical_name(self.target)
         mailbox, _ = await session.store.mailboxes.status(session.account.account_id, name)
         appended = await session.store.messages.append(
-            mailbox.key, session.message(), self.size, self.flags, self.internal_at
+            mailbox.key, session.message(), self.size, self.flags, self.internal_at, uuid4()
         )
         yield session.ok("APPEND completed", append_uid(appended.uid_validity, appended.uid))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
+from uuid import uuid4
 
 from services.imap.registry import command
 from services.imap.session.state import State
@@ -35,5 +36,5 @@ class Copy:
             await session.store.mailboxes.status(session.account.account_id, target)
             yield session.ok("COPY completed, nothing to copy")
             return
-        copied = await session.store.messages.copy(session.selected.mailbox.key, uids, target)
+        copied = await session.store.messages.copy(session.selected.mailbox.key, uids, target, uuid4())
         yield session.ok("COPY completed", copy_uid(copied.uid_validity, copied.sources, copied.targets))

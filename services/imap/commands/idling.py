@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from services.imap.registry import WithoutArguments, command
 from services.imap.session.state import State
-from services.mail.errors import ProtocolError
+from services.mail.errors import ProtocolError, StoreUnavailable
 from services.mail.imap.responses import Continuation, Response, Status
 
 if TYPE_CHECKING:
@@ -32,8 +33,9 @@ class Idle(WithoutArguments):
             reading: asyncio.Task[bytes] | None = None
             try:
                 while (line := session.framing.next_line(LONGEST_LINE)) is None:
-                    for news in await session.news():
-                        yield news
+                    with suppress(StoreUnavailable):  # told later, when the store is back
+                        for news in await session.news():
+                            yield news
                     await session.writer.flush()
                     reading = reading or asyncio.ensure_future(session.connection.read())
                     if not await _either(reading, changed):
@@ -47,6 +49,7 @@ class Idle(WithoutArguments):
             finally:
                 if reading is not None:
                     reading.cancel()
+                    await asyncio.wait((reading,))  # a connection has one reader
         if line.upper() != b"DONE":
             raise ProtocolError("IDLE ends with DONE")
         yield session.ok("IDLE completed")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
+from uuid import uuid4
 
 from services.imap.registry import command
 from services.imap.session.state import State
@@ -28,7 +29,8 @@ class Create:
         return cls(args.mailbox())
 
     async def run(self, session: Session) -> AsyncIterator[Response]:
-        await session.store.mailboxes.create(session.account.account_id, canonical_name(self.name))
+        name = canonical_name(self.name)
+        await session.store.mailboxes.create(session.account.account_id, name, request_id=uuid4())
         yield session.ok("CREATE completed")
 
 

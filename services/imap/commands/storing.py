@@ -50,7 +50,7 @@ class Store:
         if uids:
             stored = await session.store.messages.store(selected.mailbox.key, uids, self.change, self.flags)
             found = len(stored.uids)
-            session.updates.wrote(selected, stored)
+            session.updates.wrote(selected, stored, is_told=not self.is_silent)
             for news in session.updates.keywords(selected, stored.keywords):
                 yield news
             if found and not self.is_silent:

@@ -95,8 +95,11 @@ class Updates:
         added = intersect(live, ((view.uid_next_told, opened.status.uid_next),))
         return Delta(opened.status, added, subtract(view.runs, live), uids, flags, modseqs, opened.keywords)
 
-    def wrote(self, selected: Selected, stored: Stored) -> None:
-        """Notes a change of flags that this session made itself and answers itself."""
+    def wrote(self, selected: Selected, stored: Stored, is_told: bool = True) -> None:
+        """Notes a change of flags that this session made itself.
+
+        is_told: its answer shows the flags as they are now; else what others changed before it is still news.
+        """
         view = selected.view
         view.flags.put(view.numbers(stored.uids), stored.flags)
         if stored.highest_modseq == stored.previous_modseq:
@@ -105,7 +108,7 @@ class Updates:
             view.expunged_to = view.flags_to = stored.highest_modseq
         elif view.flags_to == stored.previous_modseq:
             view.flags_to = stored.highest_modseq
-        else:
+        elif is_told:
             view.own.add(stored.highest_modseq)
 
     def keywords(self, selected: Selected, keywords: Sequence[str]) -> list[Response]:

@@ -2,13 +2,16 @@
 
 import asyncio
 import dataclasses
+import inspect
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from services.imap.door import Door
 from services.imap.settings import Settings
+from services.mail.errors import StoreUnavailable
 from services.mail.store import Store
 from services.mail.store.messages import Appended, Body, Items, Page
 from services.mail.store.uids import Runs
@@ -165,6 +168,84 @@ async def logged_in_to(client: Any, name: str) -> None:
     client.send(b'l LOGIN alice@example.org "%b"\r\ns SELECT %b\r\n' % (dialogues.PASSWORD, name.encode()))
     while not (await hear(client)).startswith("s OK"):
         continue
+
+
+async def test_a_session_in_idle_stays_while_the_store_is_away(store: MemoryStore) -> None:
+    """RFC 2177: what it could not be told then, it is told later."""
+    account = await store.accounts.find_account("alice@example.org")
+    asked = asyncio.Event()
+
+    class Away:
+        is_away = True
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(store.mailboxes, name)
+
+        async def highest_modseq(self, mailbox: Any) -> int:
+            if self.is_away and await store.mailboxes.highest_modseq(mailbox) > 1:
+                asked.set()
+                raise StoreUnavailable
+            return await store.mailboxes.highest_modseq(mailbox)
+
+    away = Away()
+    parts = {part.name: getattr(store, part.name) for part in dataclasses.fields(Store)}
+    watching: Any = Store(**{**parts, "mailboxes": away})
+    async with dialogues.door(watching) as door, dialogues.over_socket(door) as client:
+        await logged_in_to(client, "INBOX")
+        client.send(b"i IDLE\r\n")
+        await expect(client, "+ ...")
+        await dialogues.meanwhile(store, "deliver INBOX")
+        await asyncio.wait_for(asked.wait(), 10)
+        away.is_away = False
+        door.signals._wake([account.account_id])
+        await expect(client, "* 1 EXISTS")
+        await expect(client, "* 1 RECENT")
+        client.send(b"DONE\r\n")
+        await expect(client, "i OK ...")
+
+
+async def test_what_would_be_there_twice_has_a_request_id(store: MemoryStore) -> None:
+    """APPEND, COPY and CREATE are sent again where a copy of storage dies: each once, whatever happened."""
+    ids: list[UUID | None] = []
+
+    class Noting:
+        def __init__(self, inner: Any) -> None:
+            self._inner = inner
+
+        def __getattr__(self, name: str) -> Any:
+            wanted = getattr(self._inner, name)
+            if name not in ("append", "copy", "create"):
+                return wanted
+
+            async def noted(*args: Any, **named: Any) -> Any:
+                ids.append(inspect.signature(wanted).bind(*args, **named).arguments.get("request_id"))
+                return await wanted(*args, **named)
+
+            return noted
+
+    parts = {part.name: getattr(store, part.name) for part in dataclasses.fields(Store)}
+    parts |= {"messages": Noting(store.messages), "mailboxes": Noting(store.mailboxes)}
+    async with dialogues.door(Store(**parts)) as door, dialogues.in_memory(door) as client:  # type: ignore[arg-type]
+        await logged_in_to(client, "INBOX")
+        client.send(b"a CREATE Archive\r\nb APPEND INBOX {8+}\r\na: b\r\n\r\n\r\nc COPY 1 Archive\r\n")
+        for tag in "abc":
+            while not (line := await hear(client)).startswith(tag):
+                continue
+            assert line.startswith(f"{tag} OK"), line
+    assert len(ids) == len(set(ids) - {None}) == 3
+
+
+async def test_a_date_before_1970_is_the_first_of_1970(store: MemoryStore) -> None:
+    """Clients copy such dates from other servers; the message is worth more than its date."""
+    async with dialogues.door(store) as door, dialogues.in_memory(door) as client:
+        await logged_in_to(client, "INBOX")
+        client.send(
+            b'a APPEND INBOX "01-Jan-1970 00:00:00 +0100" {8+}\r\na: b\r\n\r\n\r\nb FETCH 1 INTERNALDATE\r\n'
+        )
+        while (line := await hear(client)).startswith("* ") and "INTERNALDATE" not in line:
+            continue
+        assert line.startswith("a OK"), line
+        await expect(client, '* 1 FETCH (INTERNALDATE "01-Jan-1970 00:00:00 +0000")')
 
 
 async def test_a_process_that_stops_says_bye(store: MemoryStore) -> None:
