@@ -26,8 +26,12 @@ from services.plumbing.presence import Presence
 from services.smtp.door import Door as SmtpDoor
 from services.smtp.settings import Settings as SmtpSettings
 from services.storage.store import PostgresStore, open_store
-from tests.faults.cluster import from tests.faults.stores import DOMAIN, PASSWORD, add_inbox, held, letter_to, until, from tests.unit.rpc.ends import site_of, # What nobody asked for: storage looks around by the clock., BY_THE_CLOCK = ("sweep", "read modseqs", "Watch"
 from tests.faults.generator import Connection, letter
+from tests.faults.stores import DOMAIN, PASSWORD, add_inbox, held, letter_to, until
+from tests.unit.rpc.ends import site_of
+
+# What nobody asked for: storage looks around by the clock.
+BY_THE_CLOCK = ("sweep", "read modseqs", "Watch")
 LETTERS = 50
 MESSAGES = 1000
 

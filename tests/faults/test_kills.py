@@ -7,8 +7,12 @@ import signal
 import pytest
 
 from tests.e2e.system import System, await_that
-from tests.faults.cluster import assert_exactly_once, read_back, verify, LETTERS = 2000
+from tests.faults.cluster import assert_exactly_once, read_back, verify
 from tests.faults.generator import Generator
+
+LETTERS = 2000
+
+
 def kill(system: System, service: str) -> None:
     """Kills a service; returns when it is started again."""
     if service == "postgres":

@@ -5,8 +5,10 @@ import asyncio
 import pytest
 
 from tests.e2e.system import System
-from tests.faults.cluster import Idler, assert_exactly_once, door, read_back, verify, COPIES = ("storage", "storage-2"
+from tests.faults.cluster import Idler, assert_exactly_once, door, read_back, verify
 from tests.faults.generator import SESSIONS, Generator
+
+COPIES = ("storage", "storage-2")
 
 
 async def test_idle_hears_of_letters_through_either_copy(cluster: System, account: str) -> None:
