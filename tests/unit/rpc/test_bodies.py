@@ -17,6 +17,7 @@ from services.mail.store.deliveries import Addressee, Letter
 from services.mail.store.mailboxes import MailboxKey
 from services.mail.store.messages import INLINE_OCTETS, Appended, Items, Page
 from services.mail.store.uids import Runs
+from services.plumbing.rpc.client.copies import MOST_IN_FLIGHT
 from services.plumbing.rpc.convert.uids import key_to_wire
 from tests.unit.rpc.ends import SHOWN, Site
 from tests.unit.rpc.letters import bodies, letter_to, make_inbox
@@ -55,6 +56,21 @@ async def test_octets_come_back_as_they_went(site: Site, size: int, piece: int |
             assert b"".join(middle) == octets[5:-1]
         found = await bodies(store, mailbox)
         assert found == [octets if len(octets) <= INLINE_OCTETS else None] * 2
+
+
+async def test_slow_readers_keep_nobody_out(site: Site) -> None:
+    """A stream lasts as long as its reader likes; calls, and further streams, go on beside it."""
+    mailbox = await make_inbox(site.store)
+    octets = text_of(2 * INLINE_OCTETS)
+    await site.store.messages.append(mailbox, octets, len(octets))
+    await site.add()
+    async with site.client() as store:
+        readers = [store.messages.read(mailbox, 1, 0, len(octets)) for _ in range(MOST_IN_FLIGHT)]
+        starts = [await anext(reader) for reader in map(aiter, readers)]
+        assert (await store.accounts.usage(mailbox.account_id)).messages == 1
+        assert b"".join([chunk async for chunk in store.messages.read(mailbox, 1, 0, len(octets))]) == octets
+        for start, reader in zip(starts, readers, strict=True):
+            assert start + b"".join([chunk async for chunk in reader]) == octets
 
 
 async def test_a_body_of_another_length_is_refused_and_leaves_nothing(site: Site) -> None:

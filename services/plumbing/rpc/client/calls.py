@@ -132,7 +132,7 @@ async def pause(deadline: float) -> None:
 async def call_alone(link: Link, path: str, payload: bytes, kind: type[Message], seconds: float) -> Asked:
     """A unary call, always with a deadline."""
     call: Any = link.channel.unary_unary(path, None, kind.FromString)
-    with link.held():
+    with link.held(is_call=True):
         try:
             answer = await call(payload, timeout=seconds, metadata=link.metadata)
         except grpc.aio.AioRpcError as error:

@@ -5,6 +5,7 @@ turned, and waits, within its deadline, where there is none.
 """
 
 import asyncio
+import math
 import random
 import socket
 from collections import deque
@@ -28,7 +29,7 @@ RENEW_SECONDS: Final = 600.0
 FIRST_PAUSE: Final = 0.05
 LONGEST_PAUSE: Final = 1.0
 
-# Calls in flight on one link, and calls that wait for a link.
+# Calls in flight on one link, and calls that wait for a link. Streams do not count: slow readers would shut out others.
 MOST_IN_FLIGHT: Final = 500
 MOST_WAITING: Final = 10_000
 # Below this many in flight, calls stay with the first copy: letters that meet in one copy share a transaction.
@@ -104,10 +105,10 @@ class Copies:
     def ready(self) -> Link | None:
         """The link for the next call, or None."""
         best: Link | None = None
-        best_load = (MOST_IN_FLIGHT // STICKY, 0.0)
+        best_load = (math.inf, 0.0)
         for copy in self._copies.values():
             link = copy.link
-            if link is not None and not link.turned.is_set():
+            if link is not None and not link.turned.is_set() and link.calls < MOST_IN_FLIGHT:
                 load = (link.in_flight // STICKY, copy.rank)
                 if load < best_load:
                     best, best_load = link, load

@@ -43,13 +43,18 @@ class Owed:
 
 
 class Link:
-    """metadata: what shows who calls; on_free: told whenever it owes one call less."""
+    """metadata: what shows who calls; on_free: told whenever it owes one call less.
+
+    calls: that wait for an answer. in_flight: those, and streams of their own, which last as long as somebody reads or
+    writes slowly.
+    """
 
     def __init__(
         self, channel: grpc.aio.Channel, metadata: tuple[tuple[str, str], ...], on_free: Callable[[], None]
     ) -> None:
         self.channel = channel
         self.metadata = metadata
+        self.calls = 0
         self.in_flight = 0
         self.turned = asyncio.Event()
         self._on_free = on_free
@@ -87,7 +92,7 @@ class Link:
         asked_at = loop.time()
         owed = Owed(loop.create_future())
         self._owed[call_id] = owed
-        with self.held():
+        with self.held(is_call=True):
             self._outbox.put(
                 octets_field(
                     _CALLS,
@@ -108,13 +113,15 @@ class Link:
                 del self._owed[call_id]
 
     @contextmanager
-    def held(self) -> Iterator[None]:
+    def held(self, is_call: bool = False) -> Iterator[None]:
         """Something that keeps the link open: a call, or a stream of its own on the same channel."""
+        self.calls += is_call
         self.in_flight += 1
         self._idle.clear()
         try:
             yield
         finally:
+            self.calls -= is_call
             self.in_flight -= 1
             if not self.in_flight:
                 self._idle.set()
