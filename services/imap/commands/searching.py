@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from itertools import repeat
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from services.imap.registry import command
 from services.imap.session import reading
@@ -18,6 +19,9 @@ from services.mail.store.messages import Page
 
 if TYPE_CHECKING:
     from services.imap.conversation import Session
+
+# Keys times messages that are tested before other sessions have their turn: some milliseconds.
+_TESTS_AT_ONCE: Final = 20_000
 
 
 @command("SEARCH", State.SELECTED, uid_form=True, tells_expunges=False)
@@ -48,6 +52,7 @@ class Search:
             for news in await session.catch_up(tells_expunges=False):
                 yield news
         test: Test | None = None
+        tested = 0
         async for page in reading.pages(session, view.runs, self.key.columns):
             if test is None or len(page.keywords) > len(view.keywords):
                 test = self.key.compile(Context(view.uids, tuple(page.keywords)))
@@ -55,6 +60,10 @@ class Search:
             for row, number in zip(_rows(known), numbers, strict=True):
                 if test(row):
                     found.append(row.uid if self.are_uids else number)
+                tested += self.key.size
+                if tested >= _TESTS_AT_ONCE:
+                    tested = 0
+                    await asyncio.sleep(0)
         if test is None:  # an empty mailbox: the numbers in the keys are checked all the same
             self.key.compile(Context(view.uids, tuple(view.keywords)))
         yield Rendered("".join(("* SEARCH", *map(" {}".format, found), "\r\n")).encode("ascii"))

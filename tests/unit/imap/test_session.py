@@ -248,6 +248,32 @@ async def test_a_date_before_1970_is_the_first_of_1970(store: MemoryStore) -> No
         await expect(client, '* 1 FETCH (INTERNALDATE "01-Jan-1970 00:00:00 +0000")')
 
 
+async def test_a_long_search_lets_others_have_their_turn(store: MemoryStore) -> None:
+    """Counted are the turns of somebody else while it runs."""
+    for number in range(1, 201):
+        await dialogues.add(store, "INBOX", number)
+    turns, is_over = 0, False
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while not is_over:
+            await asyncio.sleep(0)
+            turns += 1
+
+    async with dialogues.door(store) as door, dialogues.in_memory(door) as client:
+        await logged_in_to(client, "INBOX")
+        client.send(b"a SEARCH UID 1\r\n")
+        await expect(client, "* SEARCH 1")
+        await expect(client, "a OK ...")
+        other = asyncio.create_task(take_turns())
+        client.send(b"b SEARCH " + b"NOT UID 4294967295 " * 499 + b"UID 2\r\n")
+        await expect(client, "* SEARCH 2")
+        await expect(client, "b OK ...")
+        is_over = True
+        await other
+    assert turns > 200 * 1000 / 20_000
+
+
 async def test_a_process_that_stops_says_bye(store: MemoryStore) -> None:
     """RFC 9051 §7.1.5."""
     connection = MemoryConnection()
