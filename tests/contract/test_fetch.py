@@ -132,6 +132,15 @@ async def test_any_range_of_a_message_can_be_read(subject: Subject, size: int) -
             assert all(0 < len(chunk) <= INLINE_OCTETS for chunk in chunks)
 
 
+async def test_a_range_beyond_every_message_is_empty(subject: Subject) -> None:
+    """Whatever 64 bits hold may be asked for."""
+    inbox = await subject.inbox()
+    await subject.fill(inbox, 1)
+    for start in (2**31 - 1, 2**31, 2**40):
+        chunks = [chunk async for chunk in subject.store.messages.read(inbox, 1, start, start + 5)]
+        assert b"".join(chunks) == b""
+
+
 async def test_reading_what_is_not_there_says_so(subject: Subject) -> None:
     """MessageGone, also for an empty range and a mailbox that is not there."""
     inbox = await subject.inbox()

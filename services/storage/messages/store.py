@@ -22,6 +22,8 @@ from services.storage.runs import block_arrays
 from services.storage.transaction import ConnectionLost, Database, Row, Statement, Values
 
 _EVERY_UID: Final = ((1, LAST_UID),)
+# No message has this octet: PostgreSQL counts those of a value in 31 bits.
+_BEYOND: Final = 2**31 - 2
 
 
 class PostgresMessages:
@@ -67,8 +69,8 @@ class PostgresMessages:
         """See the port."""
         key: dict[str, Any] = {"account_id": mailbox.account_id, "mailbox_id": mailbox.mailbox_id, "uid": uid}
         is_there = False
-        start = max(start, 0)
-        async for chunk in read_octets(self._database, key, start, max(end, start)):
+        start = min(max(start, 0), _BEYOND)
+        async for chunk in read_octets(self._database, key, start, max(min(end, _BEYOND), start)):
             is_there = True
             if chunk:
                 yield chunk
