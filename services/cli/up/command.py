@@ -8,6 +8,7 @@ import asyncio
 import signal
 from collections.abc import Mapping
 from contextlib import suppress
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -37,7 +38,7 @@ def up(environment: Mapping[str, str]) -> None:
 
 async def run(settings: UpSettings, home: Home, environment: Mapping[str, str]) -> None:
     """Everything between the first process and the last."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = Notices(highlight=False, soft_wrap=True)
     supervisor = Supervisor(settings, home, environment, lambda said: console.print(f"  {escape(said)}"))
     stopping = asyncio.Event()
     listen_for_signals(stopping, supervisor)
@@ -57,6 +58,16 @@ async def run(settings: UpSettings, home: Home, environment: Mapping[str, str]) 
         if stopping.is_set():
             console.print("stopping")
         await supervisor.stop()
+
+
+class Notices(Console):
+    """What is said to whoever watches; a terminal or a pipe that is gone (make run | tee) stops nothing."""
+
+    def print(self, *objects: Any, **form: Any) -> None:
+        """Prints, or does nothing where nobody listens any more."""
+        # rich ends the program when a pipe is gone, in the middle of stopping others.
+        with suppress(OSError, SystemExit):
+            super().print(*objects, **form)
 
 
 def listen_for_signals(stopping: asyncio.Event, supervisor: Supervisor) -> None:

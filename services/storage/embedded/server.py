@@ -15,7 +15,7 @@ import psycopg
 from psycopg import sql
 
 from services.plumbing import logs
-from services.plumbing.failures import CannotStart
+from services.plumbing.failures import CannotStart, PortInUse
 from services.plumbing.files import write_secret
 from services.storage.embedded.binaries import find_binaries
 from services.storage.embedded.cluster import DATABASE, ENVIRONMENT, Cluster
@@ -73,6 +73,8 @@ class EmbeddedPostgres:
             if await self._answers():
                 return
             reason = self._last_words(said)
+            if "could not create any TCP/IP sockets" in reason:
+                raise PortInUse("127.0.0.1", self.port, "RESTANTE_POSTGRES_PORT")
             if not any(sign in reason for sign in LEFTOVERS) or time.monotonic() > deadline:
                 raise CannotStart(f"PostgreSQL does not start: {reason}; more in {self.log_file}")
             await asyncio.sleep(0.2)
