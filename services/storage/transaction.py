@@ -3,15 +3,18 @@
 The rule of writing: a transaction locks its accounts in key order, then their mailboxes, and holds both to the commit.
 One statement sees one snapshot, taken before it waits for a lock; so whatever reads before it writes travels as BEGIN,
 locks, statement, COMMIT in one pipeline, and nothing is decided in Python between lock and COMMIT. A cancelled caller
-does not interrupt the pipeline. After any error: ROLLBACK.
+does not interrupt the pipeline. After any error: ROLLBACK. Of those who wait for one account, all but the first wait
+without a connection: one busy account never takes all of them.
 """
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, LiteralString, Self, TypeVar
+from weakref import WeakValueDictionary
 
 import psycopg
 import psycopg_pool
@@ -32,6 +35,10 @@ T = TypeVar("T")
 _TRANSIENT: Final = (psycopg.OperationalError, psycopg.InterfaceError)
 _SLOW_SECONDS: Final = 1.0
 _READ_ATTEMPTS: Final = 3
+# How long a transaction waits for others of this process to let its account go; less than a door waits.
+_TURN_SECONDS: Final = 25.0
+# Transactions of one account that are with the database: one at work, and the next, which begins at its commit.
+_TURNS: Final = 2
 
 # Locks by the primary key, in its order; busy accounts are waited for.
 _LOCK_ACCOUNTS: Final = (
@@ -82,6 +89,7 @@ class Database:
         self.on_commit: Callable[[Sequence[int]], None] = lambda _accounts: None
         self._settings = settings
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._turns: WeakValueDictionary[int, asyncio.Semaphore] = WeakValueDictionary()
         self._pool: psycopg_pool.AsyncConnectionPool[Connection] = psycopg_pool.AsyncConnectionPool(
             url,
             min_size=min(2, settings.size),
@@ -185,7 +193,15 @@ class Database:
             return [await cursor.fetchall() if cursor.description else [] for cursor in cursors]
 
         self.counts.transactions += 1
-        return await self._borrow(run, steps)
+        async with AsyncExitStack() as turns:
+            try:
+                async with asyncio.timeout(_TURN_SECONDS):
+                    for account_id in accounts:
+                        turn = self._turns.setdefault(account_id, asyncio.Semaphore(_TURNS))
+                        await turns.enter_async_context(turn)
+            except TimeoutError:
+                raise StoreUnavailable("the account is busy") from None
+            return await self._borrow(run, steps)
 
     async def _execute(self, connection: Connection, statement: Statement, values: Values) -> list[Row]:
         cursor = await self._queue(connection, statement, values)

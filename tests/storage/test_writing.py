@@ -8,7 +8,7 @@ from services.mail.store.deliveries import Placed
 from services.mail.store.messages import FlagChange, Items
 from services.mail.store.uids import LAST_UID
 from services.storage.store import PostgresStore, open_store
-from tests.storage.conftest import OCTETS, inbox, letter
+from tests.storage.conftest import OCTETS, held, inbox, letter
 
 
 async def test_fifty_writers_into_one_account_through_two_copies(
@@ -167,3 +167,19 @@ async def test_an_outcome_is_known_after_the_connection_was_cut(
     # Only what was refused may or may not be there.
     status = (await store.mailboxes.status(mailbox.account_id, "INBOX"))[1]
     assert len(placed) <= status.messages <= len(found)
+
+
+async def test_a_busy_account_takes_few_connections(store: PostgresStore, database_url: str) -> None:
+    """Its writers wait without one; everybody else goes on, and at the end all of them have written."""
+    busy, other = await inbox(store), await inbox(store)
+    await store.deliveries.deliver(letter(busy))
+    async with held(database_url, busy.account_id):
+        storing = [
+            asyncio.create_task(store.messages.store(busy, ((1, 1),), FlagChange.ADD, [f"k{number}"]))
+            for number in range(40)
+        ]
+        await asyncio.sleep(0.1)
+        await asyncio.wait_for(store.deliveries.deliver(letter(other)), 2)
+    await asyncio.gather(*storing)
+    async for page in store.messages.fetch(busy, ((1, 1),), Items.FLAGS):
+        assert page.flags[0].bit_count() == 40
