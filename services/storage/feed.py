@@ -159,7 +159,7 @@ class Feed:
         """One query over all followed accounts; stirs the followers that are behind."""
         if not self._followers:
             return
-        with contextlib.suppress(StoreUnavailable):
+        with contextlib.suppress(StoreUnavailable, psycopg.Error):
             rows = await self._database.read(MODSEQS, {"accounts": Bigints(sorted(self._followers))})
             for account_id, modseq in rows:
                 for follower in tuple(self._followers.get(account_id, ())):

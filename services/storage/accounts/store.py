@@ -1,8 +1,10 @@
 """Accounts on PostgreSQL. The rule: an address is unique by its row in `addresses`, and nothing else says so."""
 
+import asyncio
 import ipaddress
 from collections.abc import Sequence
 from typing import Final
+from weakref import WeakValueDictionary
 
 from psycopg.errors import UniqueViolation
 
@@ -42,6 +44,8 @@ class PostgresAccounts:
         self._database = database
         self._passwords = passwords
         self._resolver = Resolver(database)
+        # Locks live as long as somebody holds or waits for them.
+        self._logins: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def add_domain(self, domain: str) -> bool:
         """See the port."""
@@ -115,7 +119,11 @@ class PostgresAccounts:
         except InvalidAddress:
             address = ""
         login_key = f"login {address or login.lower()[:254]}"
-        network_key = _network_key(network)
+        # One at a time for each login, so that a burst of guesses meets the delays that its own failures make.
+        async with self._logins.setdefault(login_key, asyncio.Lock()):
+            return await self._authenticate(address, login_key, _network_key(network), password)
+
+    async def _authenticate(self, address: str, login_key: str, network_key: str, password: bytes) -> Account:
         row = (
             await self._database.read(
                 statements.LOGIN,

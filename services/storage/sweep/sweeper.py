@@ -86,7 +86,11 @@ class Sweeper:
             statements.DUE, {"after": after, "limit": PAGE_ACCOUNTS, **ages}
         ):
             for account_id, has_dead, has_requests, has_changes in rows:
-                await self._sweep_account(account_id, has_dead, has_requests, has_changes, ages)
+                try:
+                    await self._sweep_account(account_id, has_dead, has_requests, has_changes, ages)
+                except StoreUnavailable as error:
+                    # One account that cannot be swept now must not keep the others from it.
+                    log.warning("account not swept", account_id=account_id, reason=error.text)
             after = rows[-1][0]
         while (await self._database.write(statements.SWEEP_UPLOADS, {"upload_seconds": own.upload_seconds}))[
             0
