@@ -11,7 +11,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 from services.imap.session.state import Selected
-from services.mail.errors import BehindFloor
+from services.mail.errors import BehindFloor, MailboxNotFound
 from services.mail.imap.fetch.items import FetchItems
 from services.mail.imap.responses import Expunges, FlagList, FlagTexts, Rendered, Response, Untagged
 from services.mail.store import Store
@@ -82,7 +82,12 @@ class Updates:
     async def _start_over(self, selected: Selected) -> Delta:
         """The same answer where the log no longer reaches back: by comparing everything."""
         view, key = selected.view, selected.mailbox.key
-        opened = await self._store.mailboxes.open(key.account_id, selected.mailbox.name, False)
+        # The name may have moved to another mailbox since SELECT; the key is what this session has selected.
+        listing = await self._store.mailboxes.list(key.account_id)
+        name = next((each.name for each in listing.mailboxes if each.key == key), None)
+        opened = await self._store.mailboxes.open(key.account_id, name, False) if name is not None else None
+        if opened is None or opened.mailbox.key != key:
+            raise MailboxNotFound
         live = from_masks(opened.blocks, opened.masks)
         known = intersect(live, view.runs)
         uids: list[int] = []
