@@ -34,7 +34,7 @@ async def main(settings: Settings, process: Process) -> None:
         process.ready(port=port)
         await process.stopping.wait()
         await server.drain()
-        await server.stop(settings.drain_seconds)
+        await server.stop(min(settings.drain_seconds, 2.0))
 
 
 def store_settings(settings: Settings) -> StoreSettings:

@@ -76,7 +76,7 @@ async def test_a_port_in_use_is_said_in_one_line(tmp_path: Path) -> None:
     await first.start()
     try:
         second = EmbeddedPostgres(tmp_path / "second", OPTIONS, first.port)
-        with pytest.raises(CannotStart, match="PostgreSQL does not start") as caught:
+        with pytest.raises(CannotStart, match=f"port {first.port} on 127.0.0.1 is in use") as caught:
             await second.start()
         assert "\n" not in str(caught.value)
     finally:

@@ -17,6 +17,8 @@ from services.cli.up.settings import UpSettings
 DOORS = ("smtp", "imap", "pop3")
 # Ctrl-C should not keep somebody waiting: a door says goodbye and ends sooner than in a cluster.
 DRAIN_SECONDS = "2"
+# Storage stops after the doors and then has nothing to wait for; stopped alone, it lets them finish what they began.
+STORAGE_DRAIN_SECONDS = "8"
 STOP_SECONDS = 10.0
 
 
@@ -67,9 +69,8 @@ class Supervisor:
 
     def _common(self) -> dict[str, str]:
         """What every process gets; the database's address is for storage alone."""
-        drain = {
-            f"RESTANTE_{name.upper()}_DRAIN_SECONDS": DRAIN_SECONDS
-            for name in (*DOORS, "storage", "postgres")
+        drain = {f"RESTANTE_{name.upper()}_DRAIN_SECONDS": DRAIN_SECONDS for name in (*DOORS, "postgres")} | {
+            "RESTANTE_STORAGE_DRAIN_SECONDS": STORAGE_DRAIN_SECONDS
         }
         common = {**drain, **self._environment}
         for name in ("RESTANTE_DATABASE_URL", "RESTANTE_DATABASE_DIRECT_URL"):

@@ -119,7 +119,7 @@ def handler(method: Method, drain: Drain) -> Handler:
     deserializer = GetMessageClass(method.descriptor.input_type).FromString
     if method.descriptor.client_streaming:
         return grpc.stream_unary_rpc_method_handler(
-            cast("Any", one_answer(method.call, drain)), deserializer, encoded
+            cast("Any", one_answer(method.call, drain, begins_in_drain=True)), deserializer, encoded
         )
     if method.descriptor.server_streaming:
         return grpc.unary_stream_rpc_method_handler(
@@ -131,13 +131,16 @@ def handler(method: Method, drain: Drain) -> Handler:
 
 
 def one_answer(
-    call: Callable[[Any], Awaitable[Message]], drain: Drain
+    call: Callable[[Any], Awaitable[Message]], drain: Drain, begins_in_drain: bool = False
 ) -> Callable[[Any, Context], Awaitable[Any]]:
-    """A call with one answer: its errors become a status."""
+    """A call with one answer: its errors become a status.
+
+    begins_in_drain: an upload under way when its sender is told of the drain could not be sent again elsewhere.
+    """
 
     async def answer(request: Any, context: Context) -> Any:
         try:
-            with drain.work():
+            with drain.rest_of_work() if begins_in_drain else drain.work():
                 return await call(request)
         except Exception as error:  # noqa: BLE001 - status_of logs it
             if isinstance(request, AsyncIterator):
