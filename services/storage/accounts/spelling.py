@@ -6,17 +6,12 @@ address is unique.
 
 from typing import Final
 
-from services.mail.address import canonical, parse_domain, parse_mailbox
+from services.mail.address import canonical, parse_mailbox
 from services.mail.errors import InvalidAddress
 
 POSTMASTER: Final = "postmaster"
 
 _MAX_ADDRESS_OCTETS: Final = 254
-
-
-def canonical_domain(domain: str) -> str:
-    """The domain's one spelling. RFC 5321 §2.3.5. Raises InvalidAddress."""
-    return parse_domain(domain)
 
 
 def canonical_address(address: str) -> str:

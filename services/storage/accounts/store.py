@@ -8,6 +8,7 @@ from weakref import WeakValueDictionary
 
 from psycopg.errors import UniqueViolation
 
+from services.mail.address import parse_domain
 from services.mail.errors import (
     AccountDisabled,
     AccountUnknown,
@@ -24,7 +25,7 @@ from services.mail.store.accounts import Account, AccountPage, Quota, Recipient,
 from services.storage.accounts import statements
 from services.storage.accounts.passwords import MAX_WAITING, Passwords
 from services.storage.accounts.resolver import Resolver
-from services.storage.accounts.spelling import POSTMASTER, candidates, canonical_address, canonical_domain
+from services.storage.accounts.spelling import POSTMASTER, candidates, canonical_address
 from services.storage.arrays import Bigints, Texts
 from services.storage.transaction import Database, Row
 
@@ -49,7 +50,7 @@ class PostgresAccounts:
 
     async def add_domain(self, domain: str) -> bool:
         """See the port."""
-        rows = await self._database.write(statements.ADD_DOMAIN, {"domain": canonical_domain(domain)})
+        rows = await self._database.write(statements.ADD_DOMAIN, {"domain": parse_domain(domain)})
         return bool(rows)
 
     async def list_domains(self) -> Sequence[str]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from services.mail.address import parse_domain
 from services.mail.errors import (
     AccountDisabled,
     AccountUnknown,
@@ -16,7 +17,7 @@ from services.mail.errors import (
 from services.mail.store.accounts import Account, AccountPage, Quota, Recipient, Usage
 from services.mail.store.changes import ChangeKind
 from services.mail.store.mailboxes import INBOX
-from services.storage.accounts.spelling import POSTMASTER, candidates, canonical_address, canonical_domain
+from services.storage.accounts.spelling import POSTMASTER, candidates, canonical_address
 from tests.fakes.memory.state import Ledger, State
 
 MAX_PASSWORD_OCTETS = 4096
@@ -31,7 +32,7 @@ class MemoryAccounts:
 
     async def add_domain(self, domain: str) -> bool:
         """Takes a domain as ours."""
-        canonical, known = canonical_domain(domain), set(self.state.domains)
+        canonical, known = parse_domain(domain), set(self.state.domains)
         self.state.domains.add(canonical)
         return canonical not in known
 
