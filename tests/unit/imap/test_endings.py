@@ -1,0 +1,125 @@
+"""How sessions end, and what does not end them. The store is in memory."""
+
+import asyncio
+import dataclasses
+from typing import Any
+
+from services.imap.settings import Settings
+from services.mail.errors import StoreUnavailable
+from services.mail.store import Store
+from tests.fakes.memory import MemoryStore
+from tests.transcripts.imap import dialogues
+from tests.transcripts.imap.dialogues import MemoryConnection, expect
+from tests.unit.imap.sessions import door_serves, logged_in, logged_in_to
+
+
+async def test_a_session_in_idle_hears_that_its_mailbox_is_gone(store: MemoryStore) -> None:
+    """RFC 9051 §6.3.5."""
+    account = await store.accounts.find_account("alice@example.org")
+    await store.mailboxes.create(account.account_id, "Archive")
+    async with dialogues.door(store) as door, dialogues.in_memory(door) as client:
+        await logged_in_to(client, "Archive")
+        client.send(b"i IDLE\r\n")
+        await expect(client, "+ ...")
+        await dialogues.meanwhile(store, "delete Archive")
+        await expect(client, "* BYE ...")
+        await expect(client, "end")
+
+
+async def test_a_session_in_idle_stays_while_the_store_is_away(store: MemoryStore) -> None:
+    """RFC 2177: what it could not be told then, it is told later."""
+    account = await store.accounts.find_account("alice@example.org")
+    asked = asyncio.Event()
+
+    class Away:
+        is_away = True
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(store.mailboxes, name)
+
+        async def highest_modseq(self, mailbox: Any) -> int:
+            if self.is_away and await store.mailboxes.highest_modseq(mailbox) > 1:
+                asked.set()
+                raise StoreUnavailable
+            return await store.mailboxes.highest_modseq(mailbox)
+
+    away = Away()
+    parts = {part.name: getattr(store, part.name) for part in dataclasses.fields(Store)}
+    watching: Any = Store(**{**parts, "mailboxes": away})
+    async with dialogues.door(watching) as door, dialogues.over_socket(door) as client:
+        await logged_in_to(client, "INBOX")
+        client.send(b"i IDLE\r\n")
+        await expect(client, "+ ...")
+        await dialogues.meanwhile(store, "deliver INBOX")
+        await asyncio.wait_for(asked.wait(), 10)
+        away.is_away = False
+        door.signals._wake([account.account_id])
+        await expect(client, "* 1 EXISTS")
+        await expect(client, "* 1 RECENT")
+        client.send(b"DONE\r\n")
+        await expect(client, "i OK ...")
+
+
+async def test_a_process_that_stops_says_bye(store: MemoryStore) -> None:
+    """RFC 9051 §7.1.5."""
+    connection = MemoryConnection()
+    async with dialogues.door(store) as door:
+        serving = asyncio.create_task(door.serve(connection))  # type: ignore[arg-type]
+        await logged_in(connection)
+        door.stopping.set()
+        connection.send(b"")
+        await expect(connection, "* BYE Server is stopping")
+        await serving
+
+
+async def test_a_login_that_takes_too_long_ends(store: MemoryStore) -> None:
+    connection = MemoryConnection()
+    async with dialogues.door(store) as door:
+        hasty = dataclasses.replace(door, settings=Settings(login_seconds=0.01))
+        await door_serves(hasty, connection)
+        await expect(connection, "* OK ...")
+        await expect(connection, "* BYE Autologout...")
+
+
+async def test_sessions_are_listed_and_can_be_ended(store: MemoryStore) -> None:
+    """An operator's view: who is logged in, and which mailbox is selected."""
+    await dialogues.add(store, "INBOX", 1)
+    async with (
+        dialogues.door(store) as door,
+        dialogues.in_memory(door) as client,
+        dialogues.in_memory(door) as idle,
+    ):
+        await logged_in_to(client, "INBOX")
+        await door.presence.beat()
+        (listed,) = await store.sessions.list()
+        assert (listed.door, listed.peer, listed.mailbox_id) == ("imap", "127.0.0.1", 1)
+        await dialogues.meanwhile(store, "expunge INBOX 1")
+        client.send(b"n NOOP\r\n")
+        await expect(client, "* 1 EXPUNGE")
+        await expect(client, "n OK ...")
+        await door.presence.beat()
+        (moved,) = await store.sessions.list()
+        assert moved.expunged_to > listed.expunged_to
+        await logged_in_to(idle, "INBOX")
+        idle.send(b"i IDLE\r\n")
+        await expect(idle, "+ ...")
+        await door.presence.beat()
+        for session in await store.sessions.list():
+            assert await store.sessions.end(session.session_id)
+        await door.presence.beat()
+        for each in (client, idle):
+            await expect(each, "* BYE The session was ended by an operator")
+            await expect(each, "end")
+        await door.presence.beat()
+        assert await store.sessions.list() == []
+
+
+async def test_twenty_bad_commands_end_a_session(store: MemoryStore) -> None:
+    """attacks 16."""
+    async with dialogues.door(store) as door, dialogues.in_memory(door) as client:
+        await logged_in_to(client, "INBOX")
+        client.send(b"".join(b"x%d FOO\r\n" % number for number in range(25)))
+        for number in range(20):
+            await expect(client, f"x{number} BAD unknown command")
+        await expect(client, "* BYE Too many bad commands")
+        await expect(client, "end")
