@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, NoReturn
 from uuid import UUID
 
 from services.imap import registry
+from services.imap.incoming import Ended, Incoming
 from services.imap.registry import Command, Row
 from services.imap.session.state import Selected, SessionState, State
 from services.imap.session.updates import Updates
@@ -21,7 +22,6 @@ from services.imap.session.writer import Writer
 from services.mail.errors import MailboxNotFound, MailError, ProtocolError, wording
 from services.mail.imap import framing
 from services.mail.imap.arguments import Arguments
-from services.mail.imap.framing import Framing
 from services.mail.imap.responses import Continuation, Response, Status
 from services.mail.store import Store
 from services.mail.store.accounts import Account
@@ -36,16 +36,7 @@ log = logs.get(__name__)
 
 BAD_BEFORE_LOGIN: Final = 3
 BAD_AFTER_LOGIN: Final = 20
-KEEPS_FLAGS_SECONDS: Final = 60.0
 _CERTAIN: Final = ("LITERAL+",)
-
-
-class Ended(Exception):
-    """The conversation is over: `farewell` is said where the client can still hear it."""
-
-    def __init__(self, farewell: str = "") -> None:
-        super().__init__(farewell)
-        self.farewell = farewell
 
 
 class Session:
@@ -57,15 +48,12 @@ class Session:
         self.state = SessionState()
         self.updates = Updates(door.store)
         self.writer = Writer(connection)
-        self.framing = Framing()
+        self.incoming = Incoming(door, connection, self.state, self.writer)
         self.tag = b"*"
         self.name = ""
         self._bad = 0
-        self._opened_at = time.monotonic()
-        self._message: framing.MessageStart | None = None
-        self._message_left = False
+        self._until_login = asyncio.timeout(door.settings.login_seconds)
         self._presence_id: UUID | None = None
-        self._is_asked_to_end = False
         self._told = False  # whether this command has told all news already
 
     # --- what commands ask
@@ -130,10 +118,11 @@ class Session:
         sessions[account.account_id] = opened + 1
         self.state.account = account
         self._presence_id = self.door.presence.opened(
-            account.account_id, self.connection.peer[0], self.ask_to_end
+            account.account_id, self.connection.peer[0], self.incoming.ask_to_end
         )
         self._bad = 0
-        self.framing.limits = self.framing.limits.logged_in(self.door.settings.message_octets)
+        self._until_login.reschedule(None)
+        self.incoming.widen(self.door.settings.message_octets)
         logs.bind(account=str(account.account_id))
         return True
 
@@ -146,11 +135,6 @@ class Session:
             sessions[account.account_id] -= 1
             if not sessions[account.account_id]:
                 del sessions[account.account_id]
-
-    def ask_to_end(self) -> None:
-        """Says BYE behind the running command, since an operator wants it so."""
-        self._is_asked_to_end = True
-        self.connection.end_reading()
 
     async def news(self) -> Sequence[Response]:
         """What happened in the selected mailbox, everything. Raises Ended where it was deleted."""
@@ -173,44 +157,8 @@ class Session:
     async def start_tls(self, answer: Response) -> None:
         """Says the answer in plain text, then forgets what was received and goes over to TLS (CVE-2011-0411)."""
         await self.writer.flush()
-        self.framing.discard()
+        self.incoming.forget()
         await self.connection.start_tls(answer.render())
-
-    async def line(self, limit: int, seconds: float | None = None) -> bytes:
-        """One raw line of the client, for AUTHENTICATE and IDLE. Raises Ended, TimeoutError."""
-        try:
-            while (line := self.framing.next_line(limit)) is None:
-                await self._receive(seconds)
-        except ValueError:
-            raise Ended("Line too long") from None
-        return line
-
-    async def message(self) -> AsyncIterator[bytes]:
-        """The octets of APPEND's message, which the client is asked for now. Raises ProtocolError for a bad end.
-
-        The last octets come only when the command has ended as it should, so that nobody stores a message before.
-        """
-        assert self._message is not None
-        synchronizing, self._message = self._message.synchronizing, None
-        self.framing.accept()
-        self._message_left = True
-        if synchronizing:
-            await self.writer.write(Continuation())
-            await self.writer.flush()
-        last = b""
-        while isinstance(event := await self._event(), framing.MessageChunk):
-            if last:
-                yield last
-            last = event.octets
-        self._message_left = False
-        if isinstance(event, framing.Refused):
-            if event.fatal:
-                raise Ended(event.text)
-            raise ProtocolError(event.text)
-        if not isinstance(event, framing.MessageEnd) or event.rest:
-            raise ProtocolError("APPEND takes one message")
-        if last:
-            yield last
 
     # --- the loop
 
@@ -219,60 +167,21 @@ class Session:
         if self.connection.buffered():
             log.warning("client talked before the greeting")
         try:
-            await self.writer.write(Status("OK", "Restante ready", self.capabilities()))
-            while not self.state.is_ending:
-                await self._answer(await self._event())
+            async with self._until_login:
+                await self.writer.write(Status("OK", "Restante ready", self.capabilities()))
+                while not self.state.is_ending:
+                    await self._answer(await self.incoming.event())
         except Ended as end:
-            await self._farewell(end.farewell)
+            self._say_bye(end.farewell, end.code)
         except TimeoutError:
-            await self._farewell("Autologout; idle for too long")
+            self._say_bye("Autologout; idle for too long")
         except ConnectionResetError:
             return
-        else:
-            await self.writer.flush()
+        self.writer.push()
 
-    async def _farewell(self, text: str) -> None:
-        if text and not self.connection.is_lost:
-            await self.writer.write(Status("BYE", text))
-            await self.writer.flush()
-
-    async def _event(self) -> framing.Event:
-        """The next event; answers leave before octets are waited for."""
-        while (event := self.framing.next_event()) is None:
-            await self._receive()
-        return event
-
-    async def _receive(self, seconds: float | None = None) -> None:
-        await self.writer.flush()
-        if self.door.stopping.is_set() or self._is_asked_to_end:
-            raise Ended(self._reason)
-        if seconds is None and self.state.account is None:
-            left = self._opened_at + self.door.settings.login_seconds - time.monotonic()
-            seconds = max(left, 0.001)
-        self.received(await self._hear(seconds or self.door.settings.idle_seconds))
-
-    async def _hear(self, seconds: float) -> bytes:
-        """The next octets; what only saves time is given up where they take a while."""
-        if self.state.selected is not None and self.view.flags.are_loaded and seconds > KEEPS_FLAGS_SECONDS:
-            try:
-                return await self.connection.read(KEEPS_FLAGS_SECONDS)
-            except TimeoutError:
-                self.view.flags.drop()
-                seconds -= KEEPS_FLAGS_SECONDS
-        return await self.connection.read(seconds)
-
-    @property
-    def _reason(self) -> str:
-        """Why the end of the stream is ours; empty where it is the client's."""
-        if self.door.stopping.is_set():
-            return "Server is stopping"
-        return "The session was ended by an operator" if self._is_asked_to_end else ""
-
-    def received(self, octets: bytes) -> None:
-        """Takes what the socket gave; nothing is the end of the stream. Raises Ended."""
-        if not octets:
-            raise Ended(self._reason)
-        self.framing.receive(octets)
+    def _say_bye(self, text: str, code: str = "") -> None:
+        if text:
+            self.writer.add(Status("BYE", text, code))
 
     async def _answer(self, event: framing.Event) -> None:
         match event:
@@ -282,25 +191,12 @@ class Session:
                 if octets:
                     await self._run(octets)
             case framing.MessageStart(octets):
-                self._message = event
                 await self._run(octets)
-                await self._pass_message()
-            case framing.Refused(tag, text, fatal):
-                if fatal:
-                    raise Ended(text)
+                await self.incoming.pass_message()
+            case framing.Refused(tag, text):
                 await self._refuse(tag, ProtocolError(text))
             case _:
                 raise AssertionError(event)
-
-    async def _pass_message(self) -> None:
-        """Reads past what a refused APPEND still sends."""
-        if self._message is not None:
-            self._message = None
-            self.framing.refuse()
-        while self._message_left:
-            self._message_left = isinstance(event := await self._event(), framing.MessageChunk)
-            if isinstance(event, framing.Refused) and event.fatal:
-                raise Ended(event.text)
 
     async def _run(self, octets: bytes) -> None:
         self.tag, self.name, self._told, row = b"*", "", False, None

@@ -47,6 +47,6 @@ class Append:
         name = canonical_name(self.target)
         mailbox, _ = await session.store.mailboxes.status(session.account.account_id, name)
         appended = await session.store.messages.append(
-            mailbox.key, session.message(), self.size, self.flags, self.internal_at, uuid4()
+            mailbox.key, session.incoming.message(), self.size, self.flags, self.internal_at, uuid4()
         )
         yield session.ok("APPEND completed", append_uid(appended.uid_validity, appended.uid))

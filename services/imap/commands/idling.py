@@ -29,23 +29,26 @@ class Idle(WithoutArguments):
         yield Continuation("idling")
         if session.state.selected is not None:
             session.view.flags.drop()
+        clock = asyncio.get_running_loop().time
+        silent_since = clock()
         async with session.door.signals.subscribe(session.account.account_id) as changed:
             reading: asyncio.Task[bytes] | None = None
             try:
-                while (line := session.framing.next_line(LONGEST_LINE)) is None:
+                while (line := session.incoming.next_line(LONGEST_LINE)) is None:
                     with suppress(StoreUnavailable):  # told later, when the store is back
                         for news in await session.news():
                             yield news
+                            silent_since = clock()
+                    if clock() - silent_since >= STILL_HERE_SECONDS:
+                        yield Status("OK", "Still here")
+                        silent_since = clock()
                     await session.writer.flush()
                     reading = reading or asyncio.ensure_future(session.connection.read())
-                    if not await _either(reading, changed):
-                        yield Status("OK", "Still here")
+                    await _either(reading, changed, silent_since + STILL_HERE_SECONDS - clock())
                     changed.clear()
                     if reading.done():
-                        session.received(reading.result())
+                        session.incoming.received(reading.result())
                         reading = None
-            except ValueError:
-                raise ProtocolError("IDLE ends with DONE") from None
             finally:
                 if reading is not None:
                     reading.cancel()
@@ -55,13 +58,10 @@ class Idle(WithoutArguments):
         yield session.ok("IDLE completed")
 
 
-async def _either(reading: asyncio.Task[bytes], changed: asyncio.Event) -> bool:
-    """Waits for octets or for a change; False where neither came for a while."""
+async def _either(reading: asyncio.Task[bytes], changed: asyncio.Event, seconds: float) -> None:
+    """Waits for octets or for a change, and no longer than this."""
     waiting = asyncio.ensure_future(changed.wait())
     try:
-        done, _ = await asyncio.wait(
-            (reading, waiting), timeout=STILL_HERE_SECONDS, return_when=asyncio.FIRST_COMPLETED
-        )
-        return bool(done)
+        await asyncio.wait((reading, waiting), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     finally:
         waiting.cancel()

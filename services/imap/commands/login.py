@@ -78,7 +78,7 @@ class Authenticate:
         answer = self.initial
         if answer is None:
             yield Continuation("")
-            answer = await session.line(LONGEST_ANSWER)
+            answer = await session.incoming.line(LONGEST_ANSWER)
         if answer == b"*":
             raise ProtocolError("AUTHENTICATE cancelled")
         plain = Plain.decode(b"" if answer == b"=" else answer)

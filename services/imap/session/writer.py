@@ -24,17 +24,25 @@ class Writer:
 
     async def write(self, response: Response) -> None:
         """Adds an answer; what was gathered leaves when it is enough for a few packets."""
-        octets = response.render()
-        self._parts.append(octets)
-        self._size += len(octets)
+        self.add(response)
         if self._size >= GATHERED:
             await self.flush()
 
+    def add(self, response: Response) -> None:
+        """Adds an answer that is short, and waits for nobody."""
+        octets = response.render()
+        self._parts.append(octets)
+        self._size += len(octets)
+
     async def flush(self) -> None:
         """Sends what was gathered, and waits while the socket is full. Raises ConnectionResetError."""
+        self.push()
+        await self._connection.drain()
+
+    def push(self) -> None:
+        """Hands what was gathered to the connection, which sends it even if it is closed now."""
         parts, self._parts, self._size = self._parts, [], 0
         if len(parts) == 1:
             self._connection.write(parts[0])
         elif parts:
             self._connection.writelines(parts)
-        await self._connection.drain()

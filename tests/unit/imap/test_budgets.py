@@ -93,4 +93,4 @@ async def test_a_literal_beyond_the_budget_is_never_asked_for(store: MemoryStore
         await expect(client, "c BAD Command too large")
         await expect(client, "d OK ...")
         client.send(b"e CREATE {4294967295+}\r\n")
-        await expect(client, "* BYE Literal too large")
+        await expect(client, "* BYE [TOOBIG] Literal too large")

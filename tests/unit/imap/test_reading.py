@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.imap import conversation
+from services.imap import incoming
 from services.imap.commands import idling
 from services.mail.store import Store
 from services.mail.store.messages import Items, Page
@@ -105,7 +105,7 @@ async def test_flags_are_forgotten_when_the_client_idles(
     await expect(client, "i OK ...")
     await answers(client, b"FETCH 1:* FLAGS")
     assert messages.asked == [Items.FLAGS] * 2
-    monkeypatch.setattr(conversation, "KEEPS_FLAGS_SECONDS", 0.001)
+    monkeypatch.setattr(incoming, "KEEPS_FLAGS_SECONDS", 0.001)
     await answers(client, b"NOOP")
     await asyncio.sleep(0.05)
     await answers(client, b"FETCH 1:* FLAGS")
