@@ -4,9 +4,10 @@ The rule: a node holds a few numbers and what its own header rendered to, both b
 nothing here recurses.
 """
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from services.mail.message import known_fields, unfold
 from services.mail.mime import content
@@ -32,8 +33,13 @@ _ROOT_NAMES: Final = _CONTENT | NAMES
 _NO_PART: Final = b'("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 0 0 NIL NIL NIL NIL)'
 _OPAQUE: Final = b'"application" "octet-stream" NIL'
 _EXTENSIONS: Final = frozenset((b"content-disposition", b"content-language", b"content-location"))
-# Content types up to this many octets are remembered: most parts of the world's mail carry one of a few.
+# Headers of parts and content types up to so many octets are remembered: most of the world's are one of a few.
+_USUAL_HEADER: Final = 256
 _USUAL: Final = 128
+# A multipart's type in its usual form; the boundary is another one in each message.
+_MULTIPART = re.compile(
+    rb"""multipart/([a-z]++);[ \t]*+(boundary)=(?:"([^"\\]++)"|([^][()<>@,;:\\"/?= \t]++))""", re.IGNORECASE
+)
 
 
 class _Kind:
@@ -42,7 +48,15 @@ class _Kind:
     __slots__ = ("boundary", "is_multipart", "is_text", "media", "rendered")
 
     def __init__(self, value: bytes) -> None:
-        kind = content.content_type(unfold(value))
+        text = unfold(value)
+        usual = _MULTIPART.fullmatch(text) if len(text) <= _USUAL else None
+        if usual is not None:
+            self.media = b"multipart/%b" % usual[1].lower()
+            self.is_text, self.is_multipart = False, True
+            self.boundary = usual[3] or usual[4]
+            self.rendered = b'"%b" ("%b" %b)' % (usual[1], usual[2], string(self.boundary))
+            return
+        kind = content.content_type(text)
         self.media = kind.media
         self.is_text = self.media.startswith(b"text/")
         self.is_multipart = self.media.startswith(b"multipart/")
@@ -56,6 +70,55 @@ class _Kind:
 
 
 _usual_kind = lru_cache(maxsize=512)(_Kind)
+
+
+class _Said(NamedTuple):
+    """What a header says of its part. boundary: None for what is no multipart. front, rear: rendered."""
+
+    media: bytes
+    encoding: bytes
+    boundary: bytes | None
+    is_text: bool
+    front: bytes
+    rear: bytes
+
+
+def _said(found: Sequence[tuple[bytes, bytes]], *, is_in_digest: bool, is_deepest: bool) -> _Said:
+    """The same of (name, folded value) pairs; the first of a name counts."""
+    fields: dict[bytes, bytes] = {}
+    for name, value in found:
+        fields.setdefault(name, value)
+    declared = fields.get(b"content-type")
+    if declared is None:
+        kind = _IN_DIGEST if is_in_digest else _UNDECLARED
+    else:
+        kind = _usual_kind(declared) if len(declared) <= _USUAL else _Kind(declared)
+    transfer = fields.get(b"content-transfer-encoding")
+    encoding = b"7bit" if transfer is None else content.token(unfold(transfer)) or b"7bit"
+    is_opaque = len(kind.boundary) > BOUNDARY_LIMIT or (
+        is_deepest and (kind.is_multipart or kind.media == b"message/rfc822")
+    )
+    extensions = b"NIL NIL NIL" if _EXTENSIONS.isdisjoint(fields) else _extensions(fields)
+    if kind.is_multipart and not is_opaque:
+        rear = b" %b %b)" % (kind.rendered, extensions)
+        return _Said(kind.media, encoding.lower(), kind.boundary or None, False, b"", rear)
+    front = b"(%b %b %b %b " % (
+        _OPAQUE if is_opaque else kind.rendered,
+        _nstring(fields.get(b"content-id")),
+        _nstring(fields.get(b"content-description")),
+        string(encoding),
+    )
+    rear = b" %b %b)" % (_nstring(fields.get(b"content-md5")), extensions)
+    if is_opaque:
+        return _Said(b"application/octet-stream", encoding.lower(), None, False, front, rear)
+    return _Said(kind.media, encoding.lower(), kind.boundary or None, kind.is_text, front, rear)
+
+
+def _part(header: bytes, is_in_digest: bool, is_deepest: bool) -> _Said:
+    return _said(known_fields(header, _CONTENT), is_in_digest=is_in_digest, is_deepest=is_deepest)
+
+
+_usual_part = lru_cache(maxsize=1024)(_part)
 
 
 class Node:
@@ -89,44 +152,17 @@ class Node:
 
     def read(self, header: bytes, *, is_whole: bool, is_in_digest: bool, is_deepest: bool) -> None:
         """Takes from the header what the structure needs. is_whole: a message's header, with an envelope."""
-        found = known_fields(header, _ROOT_NAMES if is_whole else _CONTENT)
         if is_whole:
+            found = known_fields(header, _ROOT_NAMES)
             self.envelope = render_envelope(found)
-        fields: dict[bytes, bytes] = {}
-        for name, value in found:
-            fields.setdefault(name, value)
-        declared = fields.get(b"content-type")
-        if declared is None:
-            kind = _IN_DIGEST if is_in_digest else _UNDECLARED
+            said = _said(found, is_in_digest=is_in_digest, is_deepest=is_deepest)
+        elif len(header) <= _USUAL_HEADER:
+            said = _usual_part(header, is_in_digest, is_deepest)
         else:
-            kind = _usual_kind(declared) if len(declared) <= _USUAL else _Kind(declared)
-        transfer = fields.get(b"content-transfer-encoding")
-        encoding = b"7bit" if transfer is None else content.token(unfold(transfer)) or b"7bit"
-        self.encoding = encoding.lower()
-        media, boundary = kind.media, kind.boundary
-        is_multipart = kind.is_multipart
-        is_opaque = len(boundary) > BOUNDARY_LIMIT or (
-            is_deepest and (is_multipart or media == b"message/rfc822")
-        )
-        if is_opaque:
-            self.media = b"application/octet-stream"
-        else:
-            self.media = media
-            self.boundary = boundary or None
-            self.is_text = kind.is_text
-            self.is_message = media == b"message/rfc822"
-            self.is_digest = media == b"multipart/digest"
-        extensions = b"NIL NIL NIL" if _EXTENSIONS.isdisjoint(fields) else _extensions(fields)
-        if is_multipart and not is_opaque:
-            self.rear = b" %b %b)" % (kind.rendered, extensions)
-            return
-        self.front = b"(%b %b %b %b " % (
-            _OPAQUE if is_opaque else kind.rendered,
-            _nstring(fields.get(b"content-id")),
-            _nstring(fields.get(b"content-description")),
-            string(encoding),
-        )
-        self.rear = b" %b %b)" % (_nstring(fields.get(b"content-md5")), extensions)
+            said = _part(header, is_in_digest, is_deepest)
+        self.media, self.encoding, self.boundary, self.is_text, self.front, self.rear = said
+        self.is_message = self.media == b"message/rfc822"
+        self.is_digest = self.media == b"multipart/digest"
 
     def close(self, end: int, lines: int) -> None:
         """The part ends here; `lines` line ends lie before."""
