@@ -46,7 +46,7 @@ class Session:
         self.door = door
         self.connection = connection
         self.state = SessionState()
-        self.updates = Updates(door.store)
+        self.updates = Updates(door.store, self.state)
         self.writer = Writer(connection)
         self.incoming = Incoming(door, connection, self.state, self.writer)
         self.tag = b"*"

@@ -3,6 +3,7 @@
 from services.imap.commands import (
     appending,
     copying,
+    enabling,
     expunging,
     fetching,
     general,
@@ -16,5 +17,6 @@ from services.imap.commands import (
 )
 
 FAMILIES = (
-    general, login, selection, listing, mailboxes, fetching, storing, searching, copying, appending, expunging, idling,
+    general, login, enabling, selection, listing, mailboxes,
+    fetching, storing, searching, copying, appending, expunging, idling,
 )  # fmt: skip

@@ -10,10 +10,18 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Any
 
-from services.imap.session.state import Selected
+from services.imap.session.state import Extension, Selected, SessionState
 from services.mail.errors import BehindFloor, MailboxNotFound
 from services.mail.imap.fetch.items import FetchItems
-from services.mail.imap.responses import Expunges, FlagList, FlagTexts, Rendered, Response, Untagged
+from services.mail.imap.responses import (
+    Expunges,
+    FlagList,
+    FlagTexts,
+    Rendered,
+    Response,
+    Untagged,
+    highest_modseq,
+)
 from services.mail.store import Store
 from services.mail.store.mailboxes import Delta, MailboxStatus
 from services.mail.store.messages import Items, Page, Stored
@@ -26,9 +34,17 @@ _UID_FLAGS = FetchItems(("UID", "FLAGS"))
 class Updates:
     """The news of the selected mailbox."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, state: SessionState) -> None:
         self._store = store
+        self._state = state
         self._texts = FlagTexts(())
+
+    def enable(self, extension: Extension) -> list[Response]:
+        """Takes it on; with the first that needs modseqs, what is selected tells its own. RFC 7162 §3.1."""
+        told_modseqs, self._state.enabled = self._state.tells_modseqs, self._state.enabled | extension
+        if told_modseqs or not self._state.tells_modseqs or self._state.selected is None:
+            return []
+        return [highest_modseq(self._state.selected.view.highest_modseq)]
 
     async def catch_up(self, selected: Selected, tells_expunges: bool) -> list[Response]:
         """What happened since the client was last told, as far as it may be told now.

@@ -125,6 +125,11 @@ class Expunges:
         return b"".join([b"* %d EXPUNGE\r\n" % number for number in self.numbers])
 
 
+def highest_modseq(modseq: int) -> Response:
+    """How far a client may count itself informed. RFC 7162 §3.1.2.1, §6."""
+    return Status("OK", "Highest", f"HIGHESTMODSEQ {modseq}")
+
+
 def append_uid(uid_validity: int, uid: int) -> str:
     """APPENDUID. RFC 4315 §3."""
     return f"APPENDUID {uid_validity} {uid}"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.imap.session.state import Selected
+from services.imap.session.state import Selected, SessionState
 from services.imap.session.updates import Updates
 from services.imap.session.view import View
 from services.mail.errors import MailboxNotFound
@@ -36,7 +36,7 @@ async def test_a_mailbox_renamed_elsewhere_is_followed_by_its_key() -> None:
         await store.messages.append(other.key, LETTER, len(LETTER))
     await store.messages.append(key, LETTER, len(LETTER))
     store.state.trim(key.account_id)
-    await Updates(store).catch_up(selected, tells_expunges=True)
+    await Updates(store, SessionState()).catch_up(selected, tells_expunges=True)
     assert selected.view.count == 3
 
 
@@ -49,4 +49,4 @@ async def test_a_mailbox_deleted_elsewhere_ends_the_session() -> None:
     await store.mailboxes.create(key.account_id, "Work")
     store.state.trim(key.account_id)
     with pytest.raises(MailboxNotFound):
-        await Updates(store).catch_up(selected, tells_expunges=True)
+        await Updates(store, SessionState()).catch_up(selected, tells_expunges=True)
