@@ -103,6 +103,10 @@ class InvalidName(MailError):
     """A mailbox name that cannot be."""
 
 
+class SpecialUseRefused(MailError):
+    """No mailbox can have this special use, or another one has it already. RFC 6154 §3."""
+
+
 class MessageGone(MailError):
     """The message was expunged meanwhile."""
 
@@ -183,6 +187,9 @@ TABLE: Final[dict[type[MailError], Wording]] = {
     LockLost: Wording(("ABORTED",), "INUSE", None, "SYS/TEMP", "The lock was lost, nothing was changed"),
     HasChildren: Wording(("FAILED_PRECONDITION",), "HASCHILDREN", None, None, "The mailbox has children"),
     InvalidName: Wording(("INVALID_ARGUMENT",), "CANNOT", None, None, "Not a possible mailbox name"),
+    SpecialUseRefused: Wording(
+        ("FAILED_PRECONDITION",), "USEATTR", None, None, "Another mailbox has this special use"
+    ),
     MessageGone: Wording(("NOT_FOUND",), "EXPUNGEISSUED", None, "", "The message is gone"),
     MessageTooLarge: Wording(
         ("INVALID_ARGUMENT",), "TOOBIG", (552, "5.3.4"), None, "The message is too large"

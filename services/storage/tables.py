@@ -98,10 +98,19 @@ mailboxes = Table(
     metadata,
     _key("account_id"),
     _key("mailbox_id"),
-    Column("name", Text, nullable=False),
+    # By code point, so that what lies below a name is a range of the index.
+    Column("name", Text(collation="C"), nullable=False),
     _text("special_use"),
     Column("object_id", Text, nullable=False),
     Index("mailboxes_by_name", "account_id", "name", unique=True),
+    # Of each use an account has one mailbox (RFC 6154 §3).
+    Index(
+        "mailboxes_by_use",
+        "account_id",
+        "special_use",
+        unique=True,
+        postgresql_where=text("special_use <> ''"),
+    ),
 )
 
 # Hot and narrow; locked after account_state. uid_validity never changes, and is here since a delivery answers it.
@@ -122,7 +131,12 @@ mailbox_state = Table(
 )
 
 # A subscribed name outlives its mailbox (RFC 9051 §6.3.7).
-subscriptions = Table("subscriptions", metadata, _key("account_id"), _key("name", Text))
+subscriptions = Table(
+    "subscriptions",
+    metadata,
+    _key("account_id"),
+    Column("name", Text(collation="C"), primary_key=True),
+)
 
 # Keyword `number` of the account is bit 6 + number of the flags, for good.
 keywords = Table(

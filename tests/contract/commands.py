@@ -20,13 +20,15 @@ from services.mail.store.messages import FlagChange, Items
 from services.mail.store.uids import from_masks, normalise
 from tests.contract.subject import EVERY, Subject, letter
 
-NAMES = ["INBOX", "inbox", "a", "a/b", "a/b/c", "b", "b/a", "c"]
+NAMES = ["INBOX", "inbox", "a", "a/b", "a/b/c", "b", "b/a", "c", "Sent"]
+USES = ["", "", "\\Sent", "\\Junk", "\\All"]
 FLAGS = ["\\Seen", "\\Deleted", "\\Flagged", "k1", "K1", *(f"x{number}" for number in range(70))]
 EVERYTHING = (
-    Items.FLAGS | Items.SIZE | Items.ENVELOPE | Items.STRUCTURE | Items.PARTS | Items.HEADER | Items.BODY
+    Items.FLAGS | Items.MODSEQ | Items.SIZE | Items.ENVELOPE | Items.STRUCTURE | Items.PARTS | Items.HEADER | Items.BODY
 )
 
-boxes = st.sampled_from([1, 1, 1, 2, 3, 4, 9])
+# INBOX, Sent, those that are made first, and one that seldom is.
+boxes = st.sampled_from([1, 1, 1, 3, 7, 8, 9, 14])
 names = st.sampled_from(NAMES)
 uids = st.lists(st.tuples(st.integers(1, 150), st.integers(1, 150)), max_size=4).map(normalise)
 uid_sets = st.one_of(uids, st.just(EVERY))
@@ -57,8 +59,9 @@ commands: st.SearchStrategy[Command] = st.one_of(
         request_ids,
     ),
     st.tuples(st.just("copy"), boxes, uid_sets, names, request_ids),
+    st.tuples(st.just("move"), boxes, uid_sets, names, request_ids),
     st.tuples(st.just("expunge"), boxes, st.none() | uid_sets, st.booleans()),
-    st.tuples(st.just("create"), names, request_ids),
+    st.tuples(st.just("create"), names, st.sampled_from(USES), request_ids),
     st.tuples(st.just("delete"), names),
     st.tuples(st.just("rename"), names, names),
     st.tuples(st.just("subscribe"), names, st.booleans()),
@@ -145,15 +148,19 @@ class Player:
         copied = await self.subject.store.messages.copy(self._key(box), asked, target, request_id)
         return copied.sources, copied.targets
 
+    async def _move(self, box: int, asked: Any, target: str, request_id: UUID | None) -> object:
+        moved = await self.subject.store.messages.move(self._key(box), asked, target, request_id)
+        return moved.sources, moved.targets
+
     async def _expunge(self, box: int, asked: Any, even_undeleted: bool) -> object:
         return await self.subject.store.messages.expunge(self._key(box), asked, even_undeleted)
 
-    async def _create(self, name: str, request_id: UUID | None) -> object:
-        made = await self.subject.store.mailboxes.create(self.account.account_id, name, "", request_id)
-        return made.key.mailbox_id, made.name
+    async def _create(self, name: str, use: str, request_id: UUID | None) -> object:
+        made = await self.subject.store.mailboxes.create(self.account.account_id, name, use, request_id)
+        return made.key.mailbox_id, made.name, made.special_use
 
-    async def _delete(self, name: str) -> None:
-        await self.subject.store.mailboxes.delete(self.account.account_id, name)
+    async def _delete(self, name: str) -> object:
+        return (await self.subject.store.mailboxes.delete(self.account.account_id, name)).mailbox_id
 
     async def _rename(self, name: str, new_name: str) -> None:
         await self.subject.store.mailboxes.rename(self.account.account_id, name, new_name)

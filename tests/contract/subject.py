@@ -18,6 +18,8 @@ from services.mail.store.uids import LAST_UID, Runs
 DOMAIN = "contract.test"
 MAX_MESSAGE_OCTETS = 8 * 1024 * 1024
 EVERY: Runs = ((1, LAST_UID),)
+# What a new account has, in the order in which it is told.
+DEFAULT = ["Archive", "Drafts", "INBOX", "Junk", "Sent", "Trash"]
 UNBOUNDED = Quota()
 
 _numbers = itertools.count(1)

@@ -4,25 +4,43 @@ from uuid import uuid4
 
 import pytest
 
-from services.mail.errors import HasChildren, InvalidArgument, InvalidName, MailboxExists, MailboxNotFound
+from services.mail.errors import (
+    HasChildren,
+    InvalidName,
+    MailboxExists,
+    MailboxNotFound,
+    SpecialUseRefused,
+)
 from services.mail.store.changes import ChangeKind
 from services.mail.store.mailboxes import MailboxKey
 from services.mail.store.messages import Items
 from services.mail.store.uids import from_masks
-from tests.contract.subject import EVERY, Subject
+from tests.contract.subject import DEFAULT, EVERY, Subject
 
 
 async def listed(subject: Subject, account_id: int) -> list[str]:
-    """Names in the order they are told."""
-    return [mailbox.name for mailbox in (await subject.store.mailboxes.list(account_id)).mailboxes]
+    """Names in the order they are told, but for those that every account has."""
+    listing = await subject.store.mailboxes.list(account_id)
+    names = [mailbox.name for mailbox in listing.mailboxes]
+    assert set(DEFAULT) <= set(names)
+    return [name for name in names if name not in DEFAULT]
 
 
-async def test_a_new_account_has_an_inbox_and_nothing_else(subject: Subject) -> None:
-    """RFC 9051 §5.1."""
+async def test_a_new_account_has_an_inbox_and_a_folder_for_each_use(subject: Subject) -> None:
+    """RFC 9051 §5.1, RFC 6154 §2: all of them empty and subscribed."""
     account = await subject.account()
-    listing = await subject.store.mailboxes.list(account.account_id)
-    assert [mailbox.name for mailbox in listing.mailboxes] == ["INBOX"]
-    assert list(listing.subscribed) == []
+    listing = await subject.store.mailboxes.list(account.account_id, with_statuses=True)
+    assert [(mailbox.name, mailbox.special_use) for mailbox in listing.mailboxes] == [
+        ("Archive", "\\Archive"),
+        ("Drafts", "\\Drafts"),
+        ("INBOX", ""),
+        ("Junk", "\\Junk"),
+        ("Sent", "\\Sent"),
+        ("Trash", "\\Trash"),
+    ]
+    assert list(listing.subscribed) == DEFAULT
+    assert len({mailbox.uid_validity for mailbox in listing.mailboxes}) == 6
+    assert all((status.uid_next, status.messages) == (1, 0) for status in listing.statuses)
     _, status = await subject.store.mailboxes.status(account.account_id, "INBOX")
     assert (status.uid_next, status.first_recent, status.messages, status.size) == (1, 1, 0, 0)
     assert (status.unseen, status.deleted) == (0, 0)
@@ -32,15 +50,54 @@ async def test_a_new_account_has_an_inbox_and_nothing_else(subject: Subject) -> 
 async def test_missing_superiors_are_made_too(subject: Subject) -> None:
     """RFC 9051 §6.3.4; each with an identity of its own."""
     account_id = (await subject.account()).account_id
+    await subject.store.mailboxes.delete(account_id, "Archive")
     made = await subject.store.mailboxes.create(account_id, "a/b/c/", "\\Archive")
     assert (made.name, made.special_use) == ("a/b/c", "\\Archive")
     listing = await subject.store.mailboxes.list(account_id)
-    assert [mailbox.name for mailbox in listing.mailboxes] == ["INBOX", "a", "a/b", "a/b/c"]
-    assert listing.mailboxes[3] == made
-    assert listing.mailboxes[1].special_use == ""
+    assert [mailbox.name for mailbox in listing.mailboxes] == [*DEFAULT[1:], "a", "a/b", "a/b/c"]
+    assert listing.mailboxes[7] == made
+    assert listing.mailboxes[6].special_use == ""
     for identity in ("key", "uid_validity", "object_id"):
         values = {getattr(mailbox, identity) for mailbox in listing.mailboxes}
-        assert len(values) == 4, identity
+        assert len(values) == 8, identity
+
+
+async def test_a_listing_begins_where_asked_and_counts(subject: Subject) -> None:
+    """RFC 5819 §2; by code point and octet for octet, subscriptions too."""
+    account_id = (await subject.account()).account_id
+    mailboxes = subject.store.mailboxes
+    for name in ("a/b", "a", "ab", "A/b", "a/\U0010ffff", "a\ud7ff/x", "\U0010ffff/z"):
+        if name != "a":
+            await mailboxes.create(account_id, name)
+        await mailboxes.subscribe(account_id, name, True)
+    await subject.fill((await mailboxes.status(account_id, "a/b"))[0].key, 3)
+    for prefix, names, subscribed in (
+        ("a/", ["a/b", "a/\U0010ffff"], ["a/b", "a/\U0010ffff"]),
+        ("a", ["a", "a/b", "a/\U0010ffff", "ab", "a\ud7ff", "a\ud7ff/x"], 5),
+        ("a\ud7ff", ["a\ud7ff", "a\ud7ff/x"], ["a\ud7ff/x"]),
+        ("\U0010ffff", ["\U0010ffff", "\U0010ffff/z"], ["\U0010ffff/z"]),
+        ("\U0010ffff/", ["\U0010ffff/z"], ["\U0010ffff/z"]),
+        ("Sen", ["Sent"], ["Sent"]),
+        ("sent", [], []),
+        ("%", [], []),
+    ):
+        listing = await mailboxes.list(account_id, prefix, with_statuses=True)
+        assert [mailbox.name for mailbox in listing.mailboxes] == names, prefix
+        assert list(listing.subscribed) == subscribed or len(listing.subscribed) == subscribed, prefix
+        for mailbox, status in zip(listing.mailboxes, listing.statuses, strict=True):
+            assert (mailbox, status) == await mailboxes.status(account_id, mailbox.name)
+    assert not (await mailboxes.list(account_id)).statuses
+
+
+async def test_a_long_listing_comes_whole(subject: Subject) -> None:
+    """More names than one part of an answer holds."""
+    account_id = (await subject.account()).account_id
+    for number in range(0, 1200, 40):
+        await subject.store.mailboxes.create(account_id, "/".join([f"n{number:04}", *map(str, range(39))]))
+    listing = await subject.store.mailboxes.list(account_id, with_statuses=True)
+    names = [mailbox.name for mailbox in listing.mailboxes]
+    assert len(names) == len(listing.statuses) == 1206
+    assert names == sorted(names)
 
 
 @pytest.mark.parametrize(("made", "asked"), [("inbox/x", "INBOX/x"), ("Cafe\u0301", "Caf\xe9"), ("W", "W/")])
@@ -78,11 +135,21 @@ async def test_a_name_is_used_once(subject: Subject) -> None:
 
 
 async def test_a_repeated_request_id_makes_one_mailbox(subject: Subject) -> None:
-    """And answers it again."""
+    """And answers it again: that mailbox, though another has its name by now."""
     account_id, request_id = (await subject.account()).account_id, uuid4()
-    first = await subject.store.mailboxes.create(account_id, "a/b", "\\Sent", request_id)
-    assert await subject.store.mailboxes.create(account_id, "a/b", "\\Sent", request_id) == first
-    assert await listed(subject, account_id) == ["INBOX", "a", "a/b"]
+    mailboxes = subject.store.mailboxes
+    await mailboxes.delete(account_id, "Sent")
+    first = await mailboxes.create(account_id, "a/b", "\\Sent", request_id)
+    assert await mailboxes.create(account_id, "a/b", "\\Sent", request_id) == first
+    assert [each.name for each in (await mailboxes.list(account_id, "a")).mailboxes] == ["a", "a/b"]
+    await mailboxes.rename(account_id, "a/b", "c")
+    other = await mailboxes.create(account_id, "a/b")
+    again = await mailboxes.create(account_id, "a/b", "\\Sent", request_id)
+    assert (again.key, again.name, again.uid_validity) == (first.key, "c", first.uid_validity)
+    assert other.key != first.key
+    await mailboxes.delete(account_id, "c")
+    with pytest.raises(MailboxNotFound):
+        await mailboxes.create(account_id, "a/b", "\\Sent", request_id)
 
 
 async def test_a_name_that_is_used_again_has_a_greater_uid_validity(subject: Subject) -> None:
@@ -93,7 +160,7 @@ async def test_a_name_that_is_used_again_has_a_greater_uid_validity(subject: Sub
         mailbox = await subject.store.mailboxes.create(account_id, "again")
         await subject.append(mailbox.key)
         seen.append(mailbox)
-        await subject.store.mailboxes.delete(account_id, "again")
+        assert await subject.store.mailboxes.delete(account_id, "again") == mailbox.key
     assert seen[0].uid_validity < seen[1].uid_validity < seen[2].uid_validity
     assert len({mailbox.key for mailbox in seen}) == len({mailbox.object_id for mailbox in seen}) == 3
 
@@ -135,21 +202,23 @@ async def test_what_has_inferiors_stays_and_so_does_inbox(subject: Subject) -> N
             await subject.store.mailboxes.delete(account_id, name)
     await subject.store.mailboxes.delete(account_id, "a/b")
     await subject.store.mailboxes.delete(account_id, "a")
-    assert await listed(subject, account_id) == ["INBOX", "ab"]
+    assert await listed(subject, account_id) == ["ab"]
 
 
 async def test_a_subscription_outlives_its_mailbox(subject: Subject) -> None:
     """RFC 9051 §6.3.7: a name is subscribed, whether it exists or not."""
     account_id = (await subject.account()).account_id
     mailboxes = subject.store.mailboxes
+    for name in DEFAULT:
+        await mailboxes.subscribe(account_id, name, False)
     await mailboxes.create(account_id, "a")
     for name in ("a", "never", "a", "inbox", "Cafe\u0301"):
         await mailboxes.subscribe(account_id, name, True)
     await mailboxes.delete(account_id, "a")
-    assert sorted((await mailboxes.list(account_id)).subscribed) == ["Caf\xe9", "INBOX", "a", "never"]
+    assert list((await mailboxes.list(account_id)).subscribed) == ["Caf\xe9", "INBOX", "a", "never"]
     for name in ("never", "Caf\xe9", "unknown"):
         await mailboxes.subscribe(account_id, name, False)
-    assert sorted((await mailboxes.list(account_id)).subscribed) == ["INBOX", "a"]
+    assert list((await mailboxes.list(account_id)).subscribed) == ["INBOX", "a"]
 
 
 async def test_a_mailbox_is_renamed_with_its_inferiors(subject: Subject) -> None:
@@ -161,11 +230,11 @@ async def test_a_mailbox_is_renamed_with_its_inferiors(subject: Subject) -> None
     await mailboxes.create(account_id, "ab")
     await subject.append(inner.key)
     await mailboxes.rename(account_id, "a", "x/y")
-    assert await listed(subject, account_id) == ["INBOX", "a_b", "ab", "x", "x/y", "x/y/b", "x/y/b/c"]
+    assert await listed(subject, account_id) == ["a_b", "ab", "x", "x/y", "x/y/b", "x/y/b/c"]
     moved, status = await mailboxes.status(account_id, "x/y/b/c")
     assert (moved.key, moved.object_id, status.messages) == (inner.key, inner.object_id, 1)
     await mailboxes.rename(account_id, "x/y/b", "b")
-    assert await listed(subject, account_id) == ["INBOX", "a_b", "ab", "b", "b/c", "x", "x/y"]
+    assert await listed(subject, account_id) == ["a_b", "ab", "b", "b/c", "x", "x/y"]
 
 
 async def test_renaming_inbox_moves_its_messages_and_leaves_it(subject: Subject) -> None:
@@ -178,7 +247,7 @@ async def test_renaming_inbox_moves_its_messages_and_leaves_it(subject: Subject)
     await subject.store.messages.expunge(inbox, ((2, 2),), even_undeleted=True)
     await subject.append(inbox, octets=b"three")
     await mailboxes.rename(inbox.account_id, "inbox", "old/mail")
-    assert await listed(subject, inbox.account_id) == ["INBOX", "INBOX/below", "old", "old/mail"]
+    assert await listed(subject, inbox.account_id) == ["INBOX/below", "old", "old/mail"]
     old, status = await mailboxes.status(inbox.account_id, "old/mail")
     assert (status.messages, status.unseen, status.size, status.first_recent) == (2, 1, 8, 1)
     assert [await subject.octets(old.key, uid) for uid in await subject.live(old.key)] == [b"one", b"three"]
@@ -190,13 +259,21 @@ async def test_renaming_inbox_moves_its_messages_and_leaves_it(subject: Subject)
         await mailboxes.rename(inbox.account_id, "INBOX", "old/mail")
 
 
-async def test_a_special_use_is_one_of_those_that_are_known(subject: Subject) -> None:
-    """RFC 6154 §2."""
+async def test_a_special_use_is_known_and_has_one_mailbox(subject: Subject) -> None:
+    """RFC 6154 §3: where it cannot be given, nothing is made; it stays with its mailbox and goes with it."""
     account_id = (await subject.account()).account_id
-    assert (await subject.store.mailboxes.create(account_id, "s", "\\Sent")).special_use == "\\Sent"
-    with pytest.raises(InvalidArgument):
-        await subject.store.mailboxes.create(account_id, "t", "\\Important things")
-    assert await listed(subject, account_id) == ["INBOX", "s"]
+    mailboxes = subject.store.mailboxes
+    for use in ("\\Sent", "\\All", "\\Flagged", "\\Important things", "Sent", "\\sent"):
+        with pytest.raises(SpecialUseRefused):
+            await mailboxes.create(account_id, "s/t", use)
+    with pytest.raises(MailboxExists):
+        await mailboxes.create(account_id, "Sent", "\\Sent")
+    assert await listed(subject, account_id) == []
+    await mailboxes.rename(account_id, "Sent", "Sent Items")
+    assert (await mailboxes.status(account_id, "Sent Items"))[0].special_use == "\\Sent"
+    await mailboxes.delete(account_id, "Sent Items")
+    assert (await mailboxes.create(account_id, "s", "\\Sent")).special_use == "\\Sent"
+    assert (await mailboxes.create(account_id, "Sent")).special_use == ""
 
 
 async def test_a_rename_that_cannot_be_changes_nothing(subject: Subject) -> None:
@@ -224,7 +301,8 @@ async def test_what_was_done_to_mailboxes_is_in_the_log(subject: Subject) -> Non
     """One modseq for each write; folder kinds carry no uids."""
     account_id = (await subject.account()).account_id
     log = await subject.store.changes.list(account_id, 0, 10)
-    assert [each.kind for each in log] == [ChangeKind.MAILBOX_CREATED]
+    assert {(each.kind, each.modseq) for each in log} == {(ChangeKind.MAILBOX_CREATED, 1)}
+    assert len(log) == 6
     since = log[-1].modseq
     mailbox = await subject.store.mailboxes.create(account_id, "a/b")
     await subject.store.mailboxes.rename(account_id, "a/b", "c")

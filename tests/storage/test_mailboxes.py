@@ -8,14 +8,14 @@ import pytest
 
 from services.mail.errors import (
     AccountUnknown,
-    InvalidArgument,
     InvalidName,
     MailboxExists,
     MailboxNotFound,
+    SpecialUseRefused,
 )
 from services.mail.store.changes import Change, ChangeKind
 from services.mail.store.flags import flag_names
-from services.mail.store.mailboxes import Mailbox, MailboxKey, Opened
+from services.mail.store.mailboxes import DEFAULT_FOLDERS, Mailbox, MailboxKey, Opened
 from services.mail.store.messages import FlagChange, Items
 from services.mail.store.uids import FULL, LAST_UID, Runs, from_masks
 from services.storage.store import PostgresStore
@@ -30,8 +30,11 @@ async def fill(store: PostgresStore, mailbox: MailboxKey, messages: int) -> None
 
 
 async def names(store: PostgresStore, account_id: int) -> list[str]:
-    """What is listed."""
-    return [mailbox.name for mailbox in (await store.mailboxes.list(account_id)).mailboxes]
+    """What is listed, but for what every account has besides INBOX."""
+    listed = [mailbox.name for mailbox in (await store.mailboxes.list(account_id)).mailboxes]
+    defaults = {name for name, _ in DEFAULT_FOLDERS}
+    assert defaults <= set(listed)
+    return [name for name in listed if name not in defaults]
 
 
 async def log_of(store: PostgresStore, account_id: int, since: int) -> Sequence[Change]:
@@ -55,14 +58,27 @@ async def test_of_many_who_make_one_name_one_does(store: PostgresStore) -> None:
     assert await names(store, account_id) == ["INBOX", "a", "a/b"]
 
 
+async def test_of_many_who_give_one_use_one_does(store: PostgresStore) -> None:
+    """RFC 6154 §3; the others make nothing."""
+    account_id = (await inbox(store)).account_id
+    await store.mailboxes.delete(account_id, "Sent")
+    made = await asyncio.gather(
+        *(store.mailboxes.create(account_id, f"s{number}/x", "\\Sent") for number in range(8)),
+        return_exceptions=True,
+    )
+    assert sum(isinstance(each, Mailbox) for each in made) == 1
+    assert sum(isinstance(each, SpecialUseRefused) for each in made) == 7
+    assert len((await store.mailboxes.list(account_id, "s")).mailboxes) == 2
+
+
 async def test_mailboxes_made_at_once_have_numbers_and_validities_of_their_own(store: PostgresStore) -> None:
     """RFC 9051 §2.3.1.1."""
     account_id = (await inbox(store)).account_id
     await asyncio.gather(*(store.mailboxes.create(account_id, f"shared/{n}") for n in range(20)))
     mailboxes = (await store.mailboxes.list(account_id)).mailboxes
-    assert len(mailboxes) == 22
-    assert len({mailbox.key for mailbox in mailboxes}) == len({each.uid_validity for each in mailboxes}) == 22
-    assert {each.object_id for each in mailboxes} == {f"M{account_id}-{n}" for n in range(1, 23)}
+    assert len(mailboxes) == 27
+    assert len({mailbox.key for mailbox in mailboxes}) == len({each.uid_validity for each in mailboxes}) == 27
+    assert {each.object_id for each in mailboxes} == {f"M{account_id}-{n}" for n in range(1, 28)}
 
 
 async def test_names_come_by_code_point_and_only_inferiors_count_as_such(store: PostgresStore) -> None:
@@ -118,7 +134,7 @@ async def test_a_rename_that_an_inferior_forbids_leaves_nothing(store: PostgresS
 async def test_what_only_a_program_sends_is_refused(store: PostgresStore) -> None:
     """A special use goes out in LIST as it is (RFC 6154 §2)."""
     account_id = (await inbox(store)).account_id
-    with pytest.raises(InvalidArgument):
+    with pytest.raises(SpecialUseRefused):
         await store.mailboxes.create(account_id, "a", "\\Sent\r\n* BYE")
     with pytest.raises(AccountUnknown):
         await store.mailboxes.create(2**40, "a")
@@ -220,7 +236,7 @@ async def test_reading_and_claiming_wait_for_nobody(store: PostgresStore, databa
         assert await store.mailboxes.highest_modseq(mailbox) == opened.status.highest_modseq
         assert (await store.mailboxes.sync(mailbox, opened.status.highest_modseq, 3)).added == ()
         await store.mailboxes.subscribe(mailbox.account_id, "a", True)
-        assert (await store.mailboxes.list(mailbox.account_id)).subscribed == ["a"]
+        assert (await store.mailboxes.list(mailbox.account_id, "a")).subscribed == ["a"]
 
 
 async def test_a_delta_is_one_snapshot(store: PostgresStore) -> None:

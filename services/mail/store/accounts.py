@@ -64,8 +64,9 @@ class Accounts(Protocol):
         ...
 
     async def add_account(self, address: str, password: bytes, quota: Quota = Quota()) -> Account:
-        """Makes an account with an INBOX. Raises AddressInUse, DomainUnknown, InvalidAddress, InvalidArgument.
+        """Makes an account with an INBOX and the folders of `mailboxes.DEFAULT_FOLDERS`, subscribed.
 
+        Raises AddressInUse, DomainUnknown, InvalidAddress, InvalidArgument.
         password: any octets but NUL, at least one.
         """
         ...

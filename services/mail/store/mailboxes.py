@@ -9,15 +9,21 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 from uuid import UUID
 
-from services.mail.errors import InvalidName
+from services.mail.errors import InvalidName, SpecialUseRefused
 from services.mail.store.uids import Runs
 
 SEPARATOR: Final = "/"
 INBOX: Final = "INBOX"
-# RFC 6154 §2, and none.
-SPECIAL_USES: Final = frozenset(
-    {"", "\\All", "\\Archive", "\\Drafts", "\\Flagged", "\\Junk", "\\Sent", "\\Trash"}
+# Every account begins with INBOX and these, each with its use (RFC 6154 §2), all of them subscribed.
+DEFAULT_FOLDERS: Final = (
+    ("Drafts", "\\Drafts"),
+    ("Sent", "\\Sent"),
+    ("Junk", "\\Junk"),
+    ("Trash", "\\Trash"),
+    ("Archive", "\\Archive"),
 )
+# \\All and \\Flagged would be views of other mailboxes, and there are none.
+SPECIAL_USES: Final = frozenset(use for _, use in DEFAULT_FOLDERS)
 MAX_NAME_OCTETS: Final = 1000
 MAX_DEPTH: Final = 50
 
@@ -55,10 +61,14 @@ class MailboxStatus:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """All mailboxes of an account by name, and the names that are subscribed, whether they exist or not."""
+    """Mailboxes of an account by name, and the names that are subscribed, whether they exist or not.
+
+    statuses: of each mailbox in parallel, all of one snapshot; empty where nobody asked.
+    """
 
     mailboxes: Sequence[Mailbox]
     subscribed: Sequence[str]
+    statuses: Sequence[MailboxStatus] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,21 +106,22 @@ class Delta:
 class Mailboxes(Protocol):
     """The mailboxes of every account."""
 
-    async def list(self, account_id: int) -> Listing:
-        """Every mailbox and subscription."""
+    async def list(self, account_id: int, prefix: str = "", with_statuses: bool = False) -> Listing:
+        """Every mailbox and subscription whose name begins with `prefix`, in the order of code points."""
         ...
 
     async def create(
         self, account_id: int, name: str, special_use: str = "", request_id: UUID | None = None
     ) -> Mailbox:
-        """Makes a mailbox, and its missing superiors. RFC 9051 §6.3.4.
+        """Makes a mailbox, and its missing superiors. RFC 9051 §6.3.4, RFC 6154 §3.
 
-        Raises MailboxExists, InvalidName, InvalidArgument (special_use), LimitExceeded.
+        Repeated, it answers the mailbox that it made, under whatever name that has by now.
+        Raises MailboxExists, InvalidName, SpecialUseRefused, LimitExceeded; MailboxNotFound (made, and gone since).
         """
         ...
 
-    async def delete(self, account_id: int, name: str) -> None:
-        """Removes a mailbox and its messages; its subscription stays. RFC 9051 §6.3.5.
+    async def delete(self, account_id: int, name: str) -> MailboxKey:
+        """Removes a mailbox and its messages, and says which; its subscription stays. RFC 9051 §6.3.5.
 
         Raises MailboxNotFound, HasChildren, InvalidName (INBOX).
         """
@@ -180,3 +191,15 @@ def canonical_name(name: str) -> str:
     if len(parts) > MAX_DEPTH or len(name.encode()) > MAX_NAME_OCTETS:
         raise InvalidName(f"a mailbox name has at most {MAX_DEPTH} levels and {MAX_NAME_OCTETS} octets")
     return SEPARATOR.join(parts)
+
+
+def superiors(name: str) -> list[str]:
+    """The names above a name, the highest first."""
+    parts = name.split(SEPARATOR)
+    return [SEPARATOR.join(parts[:depth]) for depth in range(1, len(parts))]
+
+
+def check_special_use(special_use: str) -> None:
+    """Raises SpecialUseRefused for what no mailbox can be made with; "" is none."""
+    if special_use and special_use not in SPECIAL_USES:
+        raise SpecialUseRefused("This special use is not supported")

@@ -12,7 +12,8 @@ ADD_DOMAIN: Final = Statement(
 # Scans domains; there are few.
 LIST_DOMAINS: Final = Statement("list domains", "SELECT domain FROM domains ORDER BY domain")
 
-# Unique by the primary key of addresses; everything else follows from the row that was won there.
+# Unique by the primary key of addresses; everything else follows from the row that was won there. names, uses: INBOX
+# and the folders that every account begins with.
 ADD_ACCOUNT: Final = Statement(
     "add account",
     """
@@ -28,18 +29,24 @@ ADD_ACCOUNT: Final = Statement(
         INSERT INTO credentials (account_id, kind, version, secret) SELECT account_id, 1, 1, %(secret)s FROM made
     ), clock AS (
         SELECT extract(epoch FROM now())::bigint AS seconds
+    ), folders AS (
+        SELECT account_id, seconds, f.name, f.special_use, f.n
+        FROM made, clock, unnest(%(names)s::text[], %(uses)s::text[]) WITH ORDINALITY AS f (name, special_use, n)
     ), state AS (
         INSERT INTO account_state
             (account_id, modseq, mailbox_next, last_uid_validity, quota_bytes, quota_messages)
-        SELECT account_id, 1, 2, seconds, %(quota_bytes)s, %(quota_messages)s FROM made, clock
-    ), inbox AS (
-        INSERT INTO mailboxes (account_id, mailbox_id, name, object_id)
-        SELECT account_id, 1, 'INBOX', 'M' || account_id || '-1' FROM made
-    ), inbox_state AS (
+        SELECT account_id, 1, max(n) + 1, max(seconds + n), %(quota_bytes)s, %(quota_messages)s
+        FROM folders GROUP BY account_id
+    ), mailboxes_made AS (
+        INSERT INTO mailboxes (account_id, mailbox_id, name, special_use, object_id)
+        SELECT account_id, n, name, special_use, 'M' || account_id || '-' || n FROM folders
+    ), mailbox_states AS (
         INSERT INTO mailbox_state (account_id, mailbox_id, uid_validity, highest_modseq)
-        SELECT account_id, 1, seconds, 1 FROM made, clock
+        SELECT account_id, n, seconds + n, 1 FROM folders
+    ), subscribed AS (
+        INSERT INTO subscriptions (account_id, name) SELECT account_id, name FROM folders
     ), logged AS (
-        INSERT INTO changes (account_id, modseq, mailbox_id, kind) SELECT account_id, 1, 1, 4 FROM made
+        INSERT INTO changes (account_id, modseq, mailbox_id, kind) SELECT account_id, 1, n, 4 FROM folders
     )
     SELECT (SELECT account_id FROM made), EXISTS (SELECT FROM ours)
     """,

@@ -22,6 +22,7 @@ from services.mail.errors import (
     TooManyAttempts,
 )
 from services.mail.store.accounts import Account, AccountPage, Quota, Recipient, Usage
+from services.mail.store.mailboxes import DEFAULT_FOLDERS, INBOX
 from services.storage.accounts import statements
 from services.storage.accounts.passwords import MAX_WAITING, Passwords
 from services.storage.accounts.resolver import Resolver
@@ -67,6 +68,8 @@ class PostgresAccounts:
             "secret": await self._secret(password),
             "quota_bytes": quota.bytes,
             "quota_messages": quota.messages,
+            "names": Texts([INBOX, *(name for name, _ in DEFAULT_FOLDERS)]),
+            "uses": Texts(["", *(use for _, use in DEFAULT_FOLDERS)]),
         }
         try:
             account_id, is_ours = (await self._database.write(statements.ADD_ACCOUNT, values))[0]

@@ -11,18 +11,22 @@ from services.storage.transaction import Statement
 _MAILBOX: Final = "b.mailbox_id, b.name, s.uid_validity, b.special_use, b.object_id"
 _STATUS: Final = "s.uid_next, s.highest_modseq, s.first_recent, s.messages, s.unseen, s.deleted, s.bytes"
 
-# Index mailboxes_by_name, primary key of mailbox_state.
-LIST: Final = Statement(
-    "list mailboxes",
-    f"""
-    SELECT {_MAILBOX} FROM mailboxes b JOIN mailbox_state s USING (account_id, mailbox_id)
-    WHERE b.account_id = %(account_id)s ORDER BY b.name COLLATE "C"
-    """,
-)
+# What every listing reads of: a range of names.
+_LISTED: Final = """
+    FROM mailboxes b JOIN mailbox_state s USING (account_id, mailbox_id)
+    WHERE b.account_id = %(account_id)s AND b.name >= %(first)s AND b.name < %(end)s ORDER BY b.name
+"""
+# Index mailboxes_by_name (a range), primary key of mailbox_state.
+LIST: Final = Statement("list mailboxes", f"SELECT {_MAILBOX} {_LISTED}")
+LIST_STATUSES: Final = Statement("list statuses", f"SELECT {_MAILBOX}, {_STATUS} {_LISTED}")
 
-# Primary key of subscriptions.
+# Primary key of subscriptions (a range).
 SUBSCRIBED: Final = Statement(
-    "list subscriptions", "SELECT name FROM subscriptions WHERE account_id = %(account_id)s ORDER BY name"
+    "list subscriptions",
+    """
+    SELECT name FROM subscriptions
+    WHERE account_id = %(account_id)s AND name >= %(first)s AND name < %(end)s ORDER BY name
+    """,
 )
 
 # Primary key of subscriptions.
@@ -151,7 +155,13 @@ _MAKE: Final = """
     )
 """
 
-# Index mailboxes_by_name. Locked by account_state. names: the superiors, then the mailbox itself.
+# Whether the account would have too many: its numbers, which are never used again, mostly tell without counting.
+_IS_FULL: Final = """
+    CASE WHEN (SELECT mailbox_next FROM next) - 1 + n.missing <= %(limit)s THEN false
+        ELSE (SELECT count(*) FROM mailboxes WHERE account_id = %(account_id)s) + n.missing > %(limit)s END
+"""
+
+# Indexes mailboxes_by_name and mailboxes_by_use. Locked by account_state. names: the superiors, then the mailbox.
 CREATE: Final = Statement(
     "create mailbox",
     f"""
@@ -163,14 +173,19 @@ CREATE: Final = Statement(
         LEFT JOIN mailboxes b ON b.account_id = %(account_id)s AND b.name = a.name
     ), verdict AS MATERIALIZED (
         SELECT EXISTS (SELECT FROM asked WHERE name = %(name)s AND mailbox_id IS NOT NULL) AS is_there,
-            (SELECT count(*) FROM mailboxes WHERE account_id = %(account_id)s)
-                + (SELECT count(*) FROM asked WHERE mailbox_id IS NULL) > %(limit)s AS is_full
+            {_IS_FULL} AS is_full,
+            EXISTS (
+                SELECT FROM mailboxes b WHERE b.account_id = %(account_id)s AND b.special_use = %(special_use)s
+                    AND b.special_use <> ''
+            ) AS is_used
+        FROM (SELECT count(*) AS missing FROM asked WHERE mailbox_id IS NULL) n
     ), missing AS MATERIALIZED (
         SELECT a.name, CASE WHEN a.name = %(name)s THEN %(special_use)s ELSE '' END AS special_use, x.modseq,
             x.mailbox_next + row_number() OVER (ORDER BY n) - 1 AS mailbox_id,
             x.uid_validity + row_number() OVER (ORDER BY n) - 1 AS uid_validity
         FROM asked a, next x, verdict v
-        WHERE a.mailbox_id IS NULL AND NOT v.is_there AND NOT v.is_full AND NOT EXISTS (SELECT FROM seen)
+        WHERE a.mailbox_id IS NULL AND NOT v.is_there AND NOT v.is_full AND NOT v.is_used
+            AND NOT EXISTS (SELECT FROM seen)
     ), {_MAKE}, account_written AS (
         UPDATE account_state a SET modseq = a.modseq + 1, mailbox_next = a.mailbox_next + t.mailboxes,
             last_uid_validity = t.last_uid_validity
@@ -179,19 +194,31 @@ CREATE: Final = Statement(
         INSERT INTO requests (account_id, request_id, answer)
         SELECT %(account_id)s, %(request_id)s::uuid, ARRAY[mailbox_id] FROM missing WHERE name = %(name)s
     )
-    SELECT EXISTS (SELECT FROM next), v.is_there, v.is_full, EXISTS (SELECT FROM seen) FROM verdict v
+    SELECT EXISTS (SELECT FROM next), EXISTS (SELECT FROM seen), v.is_there, v.is_full, v.is_used FROM verdict v
     """,
 )
 
-# Index mailboxes_by_name; primary keys of mailbox_state and flag_blocks (a range). Locked by account_state. The sweeper
-# removes the messages.
+# Primary keys of requests, mailboxes and mailbox_state: what a CREATE made, whatever its name is now.
+MADE: Final = Statement(
+    "find made mailbox",
+    f"""
+    SELECT {_MAILBOX} FROM requests q
+    JOIN mailboxes b ON b.account_id = %(account_id)s AND b.mailbox_id = q.answer[1]
+    JOIN mailbox_state s ON s.account_id = %(account_id)s AND s.mailbox_id = b.mailbox_id
+    WHERE q.account_id = %(account_id)s AND q.request_id = %(request_id)s::uuid
+    """,
+)
+
+# Index mailboxes_by_name (what lies below is the range from "name/" to "name0"); primary keys of mailbox_state and
+# flag_blocks (a range). Locked by account_state. The sweeper removes the messages.
 DELETE: Final = Statement(
     "delete mailbox",
     """
     WITH box AS MATERIALIZED (
         SELECT b.mailbox_id, s.messages, s.bytes, s.uid_next, a.modseq + 1 AS modseq,
             EXISTS (
-                SELECT FROM mailboxes c WHERE c.account_id = %(account_id)s AND starts_with(c.name, %(name)s || '/')
+                SELECT FROM mailboxes c
+                WHERE c.account_id = %(account_id)s AND c.name > %(name)s || '/' AND c.name < %(name)s || '0'
             ) AS has_children
         FROM mailboxes b JOIN mailbox_state s USING (account_id, mailbox_id) JOIN account_state a USING (account_id)
         WHERE b.account_id = %(account_id)s AND b.name = %(name)s
@@ -215,17 +242,21 @@ DELETE: Final = Statement(
         SELECT %(account_id)s, mailbox_id, modseq, int8multirange(int8range(1, uid_next)) FROM going
         WHERE uid_next > 1
     )
-    SELECT has_children FROM box
+    SELECT mailbox_id, has_children FROM box
     """,
 )
 
-# Index mailboxes_by_name. Locked by account_state. The superiors that are missing are made with it, or not at all.
+# Index mailboxes_by_name (as above). Locked by account_state. The superiors that are missing are made with it, or not
+# at all.
 RENAME: Final = Statement(
     "rename mailbox",
     f"""
     WITH {_NEXT}, moving AS MATERIALIZED (
-        SELECT b.mailbox_id, %(new_name)s || substr(b.name, length(%(name)s) + 1) AS new_name FROM mailboxes b
-        WHERE b.account_id = %(account_id)s AND (b.name = %(name)s OR starts_with(b.name, %(name)s || '/'))
+        SELECT mailbox_id, %(new_name)s AS new_name FROM mailboxes
+        WHERE account_id = %(account_id)s AND name = %(name)s
+        UNION ALL
+        SELECT mailbox_id, %(new_name)s || substr(name, length(%(name)s) + 1) FROM mailboxes
+        WHERE account_id = %(account_id)s AND name > %(name)s || '/' AND name < %(name)s || '0'
     ), absent AS MATERIALIZED (
         SELECT a.name, row_number() OVER (ORDER BY a.n) - 1 AS place
         FROM unnest(%(superiors)s::text[]) WITH ORDINALITY AS a (name, n)
@@ -239,8 +270,8 @@ RENAME: Final = Statement(
                 SELECT FROM moving WHERE octet_length(new_name) > %(max_octets)s
                     OR length(new_name) - length(replace(new_name, '/', '')) >= %(max_depth)s
             ) AS is_too_long,
-            EXISTS (SELECT FROM absent) AND (SELECT count(*) FROM mailboxes WHERE account_id = %(account_id)s)
-                + (SELECT count(*) FROM absent) > %(limit)s AS is_full
+            n.missing > 0 AND {_IS_FULL} AS is_full
+        FROM (SELECT count(*) AS missing FROM absent) n
     ), go AS MATERIALIZED (
         SELECT x.* FROM next x, verdict v WHERE v.is_there AND NOT v.is_taken AND NOT v.is_too_long AND NOT v.is_full
     ), missing AS MATERIALIZED (

@@ -7,18 +7,17 @@ from services.mail.errors import (
     AccountUnknown,
     BehindFloor,
     HasChildren,
-    InvalidArgument,
     InvalidName,
     LimitExceeded,
     MailboxExists,
     MailboxNotFound,
+    SpecialUseRefused,
 )
 from services.mail.store.mailboxes import (
     INBOX,
     MAX_DEPTH,
     MAX_NAME_OCTETS,
     SEPARATOR,
-    SPECIAL_USES,
     Delta,
     Listing,
     Mailbox,
@@ -26,6 +25,8 @@ from services.mail.store.mailboxes import (
     MailboxStatus,
     Opened,
     canonical_name,
+    check_special_use,
+    superiors,
 )
 from services.mail.store.uids import BLOCK, FULL, LAST_UID, from_masks, intersect
 from services.storage.arrays import Bigints, Texts
@@ -35,6 +36,7 @@ from services.storage.runs import from_multirange
 from services.storage.transaction import ConnectionLost, Database, Row, Statement
 
 MAX_MAILBOXES: Final = 10_000
+_LAST: Final = "\U0010ffff"
 _FULL: Final = f"an account has at most {MAX_MAILBOXES} mailboxes"
 
 
@@ -44,11 +46,16 @@ class PostgresMailboxes:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def list(self, account_id: int) -> Listing:
+    async def list(self, account_id: int, prefix: str = "", with_statuses: bool = False) -> Listing:
         """See the port."""
-        key = {"account_id": account_id}
-        rows, names = await self._database.read_together((statements.LIST, key), (statements.SUBSCRIBED, key))
-        return Listing([_mailbox(account_id, row) for row in rows], [row[0] for row in names])
+        values = {"account_id": account_id, "first": prefix, "end": _end_of(prefix)}
+        statement = statements.LIST_STATUSES if with_statuses else statements.LIST
+        rows, names = await self._database.read_together((statement, values), (statements.SUBSCRIBED, values))
+        return Listing(
+            [_mailbox(account_id, row) for row in rows],
+            [row[0] for row in names],
+            [MailboxStatus(*row[5:12]) for row in rows] if with_statuses else (),
+        )
 
     async def create(
         self, account_id: int, name: str, special_use: str = "", request_id: UUID | None = None
@@ -56,7 +63,7 @@ class PostgresMailboxes:
         """See the port."""
         # With an id of its own, a create whose answer was lost on the way is settled, not refused.
         step = _create(account_id, canonical_name(name), special_use, request_id or uuid4())
-        find = (statements.STATUS, {"account_id": account_id, "name": step[1]["name"]})
+        find = (statements.MADE, {"account_id": account_id, "request_id": step[1]["request_id"]})
         try:
             (verdict,), found = await self._database.transact([account_id], step, find)
         except ConnectionLost:
@@ -67,7 +74,7 @@ class PostgresMailboxes:
         self._database.on_commit([account_id])
         return _mailbox(account_id, found[0])
 
-    async def delete(self, account_id: int, name: str) -> None:
+    async def delete(self, account_id: int, name: str) -> MailboxKey:
         """See the port."""
         name = canonical_name(name)
         if name == INBOX:
@@ -76,9 +83,11 @@ class PostgresMailboxes:
         rows = (await self._database.transact([account_id], (statements.DELETE, values)))[0]
         if not rows:
             raise MailboxNotFound
-        if rows[0][0]:
+        mailbox_id, has_children = rows[0]
+        if has_children:
             raise HasChildren
         self._database.on_commit([account_id])
+        return MailboxKey(account_id, mailbox_id)
 
     async def rename(self, account_id: int, name: str, new_name: str) -> None:
         """See the port. Renaming INBOX moves its messages to a new mailbox and leaves its inferiors."""
@@ -94,7 +103,7 @@ class PostgresMailboxes:
             "account_id": account_id,
             "name": name,
             "new_name": new_name,
-            "superiors": Texts(_superiors(new_name)),
+            "superiors": Texts(superiors(new_name)),
             "limit": MAX_MAILBOXES,
             "max_octets": MAX_NAME_OCTETS,
             "max_depth": MAX_DEPTH,
@@ -214,11 +223,10 @@ def _delta(row: Row, since: int, uid_next: int) -> Delta:
 def _create(
     account_id: int, name: str, special_use: str, request_id: UUID
 ) -> tuple[Statement, dict[str, Any]]:
-    if special_use not in SPECIAL_USES:
-        raise InvalidArgument("no such special use")
+    check_special_use(special_use)
     values = {
         "account_id": account_id,
-        "names": Texts([*_superiors(name), name]),
+        "names": Texts([*superiors(name), name]),
         "name": name,
         "special_use": special_use,
         "limit": MAX_MAILBOXES,
@@ -228,7 +236,7 @@ def _create(
 
 
 def _check_created(verdict: Row) -> None:
-    is_account, is_there, is_full, is_seen = verdict
+    is_account, is_seen, is_there, is_full, is_used = verdict
     if not is_account:
         raise AccountUnknown
     if is_seen:
@@ -237,6 +245,8 @@ def _check_created(verdict: Row) -> None:
         raise MailboxExists
     if is_full:
         raise LimitExceeded(_FULL)
+    if is_used:
+        raise SpecialUseRefused
 
 
 def _key(mailbox: MailboxKey) -> dict[str, Any]:
@@ -247,6 +257,10 @@ def _mailbox(account_id: int, row: Row) -> Mailbox:
     return Mailbox(MailboxKey(account_id, row[0]), row[1], row[2], row[3], row[4])
 
 
-def _superiors(name: str) -> list[str]:
-    parts = name.split(SEPARATOR)
-    return [SEPARATOR.join(parts[:depth]) for depth in range(1, len(parts))]
+def _end_of(prefix: str) -> str:
+    """The first name, by code point, behind all those that begin so."""
+    rest = prefix.rstrip(_LAST)
+    if not rest:
+        return _LAST * (MAX_NAME_OCTETS // 4 + 1)
+    following = ord(rest[-1]) + 1
+    return rest[:-1] + chr(0xE000 if 0xD800 <= following < 0xE000 else following)

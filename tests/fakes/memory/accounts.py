@@ -16,7 +16,7 @@ from services.mail.errors import (
 )
 from services.mail.store.accounts import Account, AccountPage, Quota, Recipient, Usage
 from services.mail.store.changes import ChangeKind
-from services.mail.store.mailboxes import INBOX
+from services.mail.store.mailboxes import DEFAULT_FOLDERS, INBOX
 from services.storage.accounts.spelling import POSTMASTER, candidates, canonical_address
 from tests.fakes.memory.state import Ledger, State
 
@@ -41,7 +41,7 @@ class MemoryAccounts:
         return sorted(self.state.domains)
 
     async def add_account(self, address: str, password: bytes, quota: Quota = UNBOUNDED) -> Account:
-        """Makes an account with an INBOX."""
+        """Makes an account with an INBOX and the default folders."""
         canonical = canonical_address(address)
         _check(quota, password)
         if canonical.rpartition("@")[2] not in self.state.domains:
@@ -50,8 +50,9 @@ class MemoryAccounts:
             raise AddressInUse
         account = Account(len(self.state.ledgers) + 1, canonical, True, quota)
         ledger = self.state.ledgers[account.account_id] = Ledger(account, password)
-        inbox = ledger.add_folder(INBOX, "", self.state.now())
-        ledger.write((inbox.mailbox.key.mailbox_id, ChangeKind.MAILBOX_CREATED, ()))
+        made = [ledger.add_folder(*each, self.state.now()) for each in ((INBOX, ""), *DEFAULT_FOLDERS)]
+        ledger.subscribed |= {folder.mailbox.name for folder in made}
+        ledger.write(*((each.mailbox.key.mailbox_id, ChangeKind.MAILBOX_CREATED, ()) for each in made))
         return account
 
     async def find_account(self, address: str) -> Account:

@@ -1,21 +1,20 @@
 """Mailboxes in memory: names, counters and what happened since."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from uuid import UUID
 
 from services.mail.errors import (
     BehindFloor,
     HasChildren,
-    InvalidArgument,
     InvalidName,
     MailboxExists,
+    MailboxNotFound,
+    SpecialUseRefused,
 )
 from services.mail.store.changes import ChangeKind
 from services.mail.store.mailboxes import (
     INBOX,
     SEPARATOR,
-    SPECIAL_USES,
     Delta,
     Listing,
     Mailbox,
@@ -23,6 +22,8 @@ from services.mail.store.mailboxes import (
     MailboxStatus,
     Opened,
     canonical_name,
+    check_special_use,
+    superiors,
 )
 from services.mail.store.uids import intersect, masks, normalise, runs_of
 from tests.fakes.memory.state import Folder, Ledger, State
@@ -34,24 +35,32 @@ class MemoryMailboxes:
 
     state: State
 
-    async def list(self, account_id: int) -> Listing:
-        """Every mailbox and subscription, by name."""
+    async def list(self, account_id: int, prefix: str = "", with_statuses: bool = False) -> Listing:
+        """Mailboxes and subscriptions, by name."""
         ledger = self.state.ledger(account_id)
-        mailboxes = sorted((folder.mailbox for folder in ledger.folders.values()), key=lambda box: box.name)
-        return Listing(mailboxes, sorted(ledger.subscribed))
+        found = [folder for folder in ledger.folders.values() if folder.mailbox.name.startswith(prefix)]
+        found.sort(key=lambda folder: folder.mailbox.name)
+        return Listing(
+            [folder.mailbox for folder in found],
+            sorted(name for name in ledger.subscribed if name.startswith(prefix)),
+            [folder.status() for folder in found] if with_statuses else (),
+        )
 
     async def create(
         self, account_id: int, name: str, special_use: str = "", request_id: UUID | None = None
     ) -> Mailbox:
         """Makes a mailbox and its missing superiors, under one modseq."""
         ledger, name = self.state.ledger(account_id), canonical_name(name)
-        if special_use not in SPECIAL_USES:
-            raise InvalidArgument("no such special use")
+        check_special_use(special_use)
         if request_id is not None and isinstance(made := ledger.answers.get(request_id), Mailbox):
-            return made
+            if made.key.mailbox_id not in ledger.folders:
+                raise MailboxNotFound
+            return ledger.folders[made.key.mailbox_id].mailbox
         if name in _names(ledger):
             raise MailboxExists
-        missing = [superior for superior in _superiors(name) if superior not in _names(ledger)]
+        if special_use and special_use in {each.mailbox.special_use for each in ledger.folders.values()}:
+            raise SpecialUseRefused
+        missing = [superior for superior in superiors(name) if superior not in _names(ledger)]
         made_now = [ledger.add_folder(superior, "", self.state.now()) for superior in missing]
         made_now.append(ledger.add_folder(name, special_use, self.state.now()))
         _log(ledger, made_now, ChangeKind.MAILBOX_CREATED)
@@ -60,7 +69,7 @@ class MemoryMailboxes:
             ledger.answers[request_id] = mailbox
         return mailbox
 
-    async def delete(self, account_id: int, name: str) -> None:
+    async def delete(self, account_id: int, name: str) -> MailboxKey:
         """Removes a mailbox without inferiors, and its messages."""
         ledger, name = self.state.ledger(account_id), canonical_name(name)
         if name == INBOX:
@@ -70,6 +79,7 @@ class MemoryMailboxes:
             raise HasChildren
         del ledger.folders[folder.mailbox.key.mailbox_id]
         _log(ledger, [folder], ChangeKind.MAILBOX_DELETED)
+        return folder.mailbox.key
 
     async def rename(self, account_id: int, name: str, new_name: str) -> None:
         """Renames a mailbox and its inferiors, and makes the superiors that the new name needs."""
@@ -92,7 +102,7 @@ class MemoryMailboxes:
         targets = [canonical_name(new_name + folder.mailbox.name[len(name) :]) for folder in moved]
         if not _names(ledger).isdisjoint(targets):
             raise MailboxExists
-        missing = [superior for superior in _superiors(new_name) if superior not in _names(ledger)]
+        missing = [superior for superior in superiors(new_name) if superior not in _names(ledger)]
         made = [ledger.add_folder(superior, "", self.state.now()) for superior in missing]
         for folder, target in zip(moved, targets, strict=True):
             folder.mailbox = replace(folder.mailbox, name=target)
@@ -182,12 +192,6 @@ class MemoryMailboxes:
 
 def _names(ledger: Ledger) -> set[str]:
     return {folder.mailbox.name for folder in ledger.folders.values()}
-
-
-def _superiors(name: str) -> Iterator[str]:
-    parts = name.split(SEPARATOR)
-    for depth in range(1, len(parts)):
-        yield SEPARATOR.join(parts[:depth])
 
 
 def _log(ledger: Ledger, folders: list[Folder], kind: ChangeKind) -> None:

@@ -5,9 +5,10 @@
     C: a2 COPY 1:2 Nowhere
     S: a2 NO [TRYCREATE] ...
 
-`given nobody` stops before login. `given alice` logs in; with `NAME n messages` the mailbox is made, filled and (the
-last one named) selected; `given bulk` makes each message 300 KB. `meanwhile deliver|flag|expunge|delete` happens at
-another client. `...` stands for anything in the line. A line `C+ text` is sent without a line end; `S: end` is the end.
+`given nobody` stops before login. `given alice` logs in; with `NAME n messages` the mailbox is made where it is
+missing, filled and (the last one named) selected; `given bulk` makes each message 300 KB. `meanwhile
+deliver|flag|expunge|delete` happens at another client. `...` stands for anything in the line. A line `C+ text` is
+sent without a line end; `S: end` is the end.
 The rule: the runner knows no command; what is not written in the file is not sent.
 """
 
@@ -179,7 +180,8 @@ async def prepare(store: MemoryStore, given: list[str]) -> tuple[bool, str]:
     for line in given:
         if found := re.fullmatch(r"alice (\S+) (\d+) messages?", line):
             selected = found[1]
-            if selected != "INBOX":
+            listing = await store.mailboxes.list(account.account_id, selected)
+            if selected not in {mailbox.name for mailbox in listing.mailboxes}:
                 await store.mailboxes.create(account.account_id, selected)
             for number in range(1, int(found[2]) + 1):
                 await add(store, selected, number, is_bulky)

@@ -15,8 +15,6 @@ from tests.unit.imap.sessions import door_serves, logged_in, logged_in_to
 
 async def test_a_session_in_idle_hears_that_its_mailbox_is_gone(store: MemoryStore) -> None:
     """RFC 9051 §6.3.5."""
-    account = await store.accounts.find_account("alice@example.org")
-    await store.mailboxes.create(account.account_id, "Archive")
     async with dialogues.door(store) as door, dialogues.in_memory(door) as client:
         await logged_in_to(client, "Archive")
         client.send(b"i IDLE\r\n")

@@ -35,7 +35,7 @@ async def test_what_would_be_there_twice_has_a_request_id(store: MemoryStore) ->
     parts |= {"messages": Noting(store.messages), "mailboxes": Noting(store.mailboxes)}
     async with dialogues.door(Store(**parts)) as door, dialogues.in_memory(door) as client:  # type: ignore[arg-type]
         await logged_in_to(client, "INBOX")
-        client.send(b"a CREATE Archive\r\nb APPEND INBOX {8+}\r\na: b\r\n\r\n\r\nc COPY 1 Archive\r\n")
+        client.send(b"a CREATE Work\r\nb APPEND INBOX {8+}\r\na: b\r\n\r\n\r\nc COPY 1 Work\r\n")
         for tag in "abc":
             while not (line := await hear(client)).startswith(tag):
                 continue

@@ -20,6 +20,7 @@ IMAP_CODES = frozenset(
             "LIMIT",
         ),
         *("NONEXISTENT", "TRYCREATE", "ALREADYEXISTS", "INUSE", "HASCHILDREN", "EXPUNGEISSUED", "TOOBIG"),
+        "USEATTR",
         *("OVERQUOTA", "SERVERBUG", "BAD"),
     }
 )

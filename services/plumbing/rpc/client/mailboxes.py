@@ -8,7 +8,7 @@ from restante.v1 import mailboxes_pb2 as pb
 from services.mail.store.mailboxes import Delta, Listing, Mailbox, MailboxKey, MailboxStatus, Opened
 from services.plumbing.rpc.client.calls import Calls
 from services.plumbing.rpc.convert import mailboxes as convert
-from services.plumbing.rpc.convert.uids import id_to_wire, key_to_wire, name_to_wire
+from services.plumbing.rpc.convert.uids import id_to_wire, key_from_wire, key_to_wire, name_to_wire
 
 
 class RemoteMailboxes:
@@ -17,16 +17,12 @@ class RemoteMailboxes:
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
 
-    async def list(self, account_id: int) -> Listing:
-        request = pb.ListMailboxesRequest(account_id=account_id)
-        whole = pb.ListMailboxesResponse()
-        while True:
-            page = await self._calls.read(request, pb.ListMailboxesResponse)
-            whole.MergeFrom(page)
-            if not page.next_page_token:
-                break
-            request.page_token = page.next_page_token
-        return Listing(tuple(map(convert.mailbox_from_wire, whole.mailboxes)), tuple(whole.subscribed))
+    async def list(self, account_id: int, prefix: str = "", with_statuses: bool = False) -> Listing:
+        request = pb.ListMailboxesRequest(
+            account_id=account_id, prefix=name_to_wire(prefix), with_statuses=with_statuses
+        )
+        asked = await self._calls.ask(request, pb.ListMailboxesResponse, True, self._calls.patience.read)
+        return convert.listing_from_wire(cast("list[pb.ListMailboxesResponse]", asked.parts))
 
     async def create(
         self, account_id: int, name: str, special_use: str = "", request_id: UUID | None = None
@@ -34,15 +30,16 @@ class RemoteMailboxes:
         request = pb.CreateMailboxRequest(
             account_id=account_id,
             name=name_to_wire(name),
-            special_use=special_use,
+            special_use=name_to_wire(special_use),
             request_id=id_to_wire(request_id),
         )
         created = await self._calls.write(request, pb.CreateMailboxResponse, request_id is not None)
         return convert.mailbox_from_wire(created.mailbox)
 
-    async def delete(self, account_id: int, name: str) -> None:
+    async def delete(self, account_id: int, name: str) -> MailboxKey:
         request = pb.DeleteMailboxRequest(account_id=account_id, name=name_to_wire(name))
-        await self._calls.write(request, pb.DeleteMailboxResponse, is_repeatable=False)
+        deleted = await self._calls.write(request, pb.DeleteMailboxResponse, is_repeatable=False)
+        return key_from_wire(deleted.mailbox)
 
     async def rename(self, account_id: int, name: str, new_name: str) -> None:
         request = pb.RenameMailboxRequest(

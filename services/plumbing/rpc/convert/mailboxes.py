@@ -1,6 +1,7 @@
 """Mailboxes as they travel.
 
-The rule: a `Delta` may be as long as its mailbox, so it goes in parts; each part's columns are whole in themselves.
+The rule: a `Delta` may be as long as its mailbox and a `Listing` as its account, so they go in parts; each part's
+columns are whole in themselves.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,11 +10,13 @@ from typing import Final
 
 from restante.v1 import mailboxes_pb2 as pb
 
-from services.mail.store.mailboxes import Delta, Mailbox, MailboxStatus, Opened
+from services.mail.store.mailboxes import Delta, Listing, Mailbox, MailboxStatus, Opened
 from services.plumbing.rpc.convert import uids
 
 # Rows, or runs, of a part: about 256 KB at their widest.
 PART_ROWS: Final = 12_000
+# Names of a part: about 256 KB where they are not unusually long.
+PART_NAMES: Final = 1_000
 
 
 def mailbox_to_wire(mailbox: Mailbox) -> pb.Mailbox:
@@ -88,9 +91,29 @@ def opened_from_wire(opened: pb.OpenMailboxResponse) -> Opened:
     )
 
 
-def part_starts(*columns: Sequence[object]) -> range:
+def part_starts(*columns: Sequence[object], size: int = PART_ROWS) -> range:
     """Where each part begins; one part at least."""
-    return range(0, max(1, *map(len, columns)), PART_ROWS)
+    return range(0, max(1, *map(len, columns)), size)
+
+
+def listing_to_wire(listing: Listing) -> Iterator[pb.ListMailboxesResponse]:
+    """A listing, in parts."""
+    for start in part_starts(listing.mailboxes, listing.subscribed, size=PART_NAMES):
+        rows = slice(start, start + PART_NAMES)
+        yield pb.ListMailboxesResponse(
+            mailboxes=map(mailbox_to_wire, listing.mailboxes[rows]),
+            subscribed=listing.subscribed[rows],
+            statuses=map(status_to_wire, listing.statuses[rows]),
+        )
+
+
+def listing_from_wire(parts: Sequence[pb.ListMailboxesResponse]) -> Listing:
+    """A listing, whole again."""
+    return Listing(
+        mailboxes=tuple(mailbox_from_wire(each) for part in parts for each in part.mailboxes),
+        subscribed=tuple(chain.from_iterable(part.subscribed for part in parts)),
+        statuses=tuple(status_from_wire(each) for part in parts for each in part.statuses),
+    )
 
 
 def delta_to_wire(delta: Delta) -> Iterator[pb.SyncResponse]:

@@ -8,8 +8,6 @@ from services.mail.store.mailboxes import Mailboxes
 from services.plumbing.rpc.convert import mailboxes as convert
 from services.plumbing.rpc.convert import uids
 
-MAX_PAGE = 1000
-
 
 class MailboxesServicer:
     """Answers MailboxesService from a store."""
@@ -17,19 +15,12 @@ class MailboxesServicer:
     def __init__(self, mailboxes: Mailboxes) -> None:
         self._mailboxes = mailboxes
 
-    async def list_mailboxes(self, request: pb.ListMailboxesRequest) -> pb.ListMailboxesResponse:
-        listing = await self._mailboxes.list(request.account_id)
-        size = min(request.page_size or MAX_PAGE, MAX_PAGE)
-        names = sorted({mailbox.name for mailbox in listing.mailboxes}.union(listing.subscribed))
-        names = [name for name in names if name > request.page_token]
-        page = set(names[:size])
-        return pb.ListMailboxesResponse(
-            mailboxes=[
-                convert.mailbox_to_wire(mailbox) for mailbox in listing.mailboxes if mailbox.name in page
-            ],
-            subscribed=[name for name in listing.subscribed if name in page],
-            next_page_token=names[size - 1] if len(names) > size else "",
-        )
+    async def list_mailboxes(
+        self, request: pb.ListMailboxesRequest
+    ) -> AsyncIterator[pb.ListMailboxesResponse]:
+        listing = await self._mailboxes.list(request.account_id, request.prefix, request.with_statuses)
+        for part in convert.listing_to_wire(listing):
+            yield part
 
     async def create_mailbox(self, request: pb.CreateMailboxRequest) -> pb.CreateMailboxResponse:
         mailbox = await self._mailboxes.create(
@@ -38,8 +29,8 @@ class MailboxesServicer:
         return pb.CreateMailboxResponse(mailbox=convert.mailbox_to_wire(mailbox))
 
     async def delete_mailbox(self, request: pb.DeleteMailboxRequest) -> pb.DeleteMailboxResponse:
-        await self._mailboxes.delete(request.account_id, request.name)
-        return pb.DeleteMailboxResponse()
+        deleted = await self._mailboxes.delete(request.account_id, request.name)
+        return pb.DeleteMailboxResponse(mailbox=uids.key_to_wire(deleted))
 
     async def rename_mailbox(self, request: pb.RenameMailboxRequest) -> pb.RenameMailboxResponse:
         await self._mailboxes.rename(request.account_id, request.name, request.new_name)
