@@ -150,7 +150,7 @@ def restante() -> Iterator[Peer]:
     log = (home / "bench.log").open("wb")
     process = subprocess.Popen([command, "up"], env=os.environ | settings, stdout=log, stderr=log)
     try:
-        for port in (ports["SMTP_PORT"], ports["IMAP_PORT"]):
+        for port in (storage, ports["SMTP_PORT"], ports["IMAP_PORT"]):
             _wait_for(port, process, home / "bench.log")
         _add_readers(command, os.environ | settings)
         yield Peer("Restante", ports["SMTP_PORT"], ports["IMAP_PORT"], "EHLO")

@@ -8,6 +8,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from services.mail.errors import InvalidAddress
@@ -209,6 +210,7 @@ def parse_mailbox(text: str) -> Address:
     return Address(local, parse_domain(domain))
 
 
+@lru_cache(maxsize=4096)
 def parse_domain(text: str) -> str:
     """The canonical form of a domain name or address literal: lower case, A-labels. Raises InvalidAddress."""
     if _DOMAIN_LITERAL.fullmatch(text):

@@ -10,7 +10,7 @@ from typing import Final
 from uuid import UUID, uuid4
 
 from services.mail.errors import InvalidMessage, MessageTooLarge
-from services.mail.mime import Scanner
+from services.mail.mime import Scanner, Structure
 from services.mail.store.messages import INLINE_OCTETS, Body
 from services.storage.deliveries.batch import Content
 from services.storage.transaction import Database, Statement
@@ -51,6 +51,10 @@ class Bodies:
         """
         if size is not None and size + head > self.max_octets:
             raise MessageTooLarge(f"at most {self.max_octets} octets")
+        if isinstance(body, bytes) and size == len(body) <= _STEP:
+            scanner = Scanner()
+            scanner.feed(body)
+            return _content(scanner.finish(), body, None)
         intake = _Intake(self._database, self.max_octets - head, size)
         try:
             async for chunk in _steps(body):
@@ -95,18 +99,8 @@ class _Intake:
             raise InvalidMessage(f"{self._scanner.size} octets came, {self._size} were announced")
         if self.upload_id is not None and self._kept:
             await self._write(bytes(self._kept))
-        seen = self._scanner.finish()
-        return Content(
-            size=seen.size,
-            header=seen.header,
-            encoding=seen.encoding,
-            envelope=seen.envelope,
-            structure=seen.structure,
-            parts=seen.parts,
-            digest=seen.digest,
-            octets=bytes(self._kept) if self.upload_id is None else None,
-            upload_id=self.upload_id,
-        )
+        octets = bytes(self._kept) if self.upload_id is None else None
+        return _content(self._scanner.finish(), octets, self.upload_id)
 
     async def _write(self, data: bytes) -> None:
         if self.upload_id is None:
@@ -115,6 +109,20 @@ class _Intake:
         values = {"upload_id": self.upload_id, "chunk_no": self._chunk_no, "data": data}
         await self._database.write(_WRITE_CHUNK, values)
         self._chunk_no += 1
+
+
+def _content(seen: Structure, octets: bytes | None, upload_id: UUID | None) -> Content:
+    return Content(
+        size=seen.size,
+        header=seen.header,
+        encoding=seen.encoding,
+        envelope=seen.envelope,
+        structure=seen.structure,
+        parts=seen.parts,
+        digest=seen.digest,
+        octets=octets,
+        upload_id=upload_id,
+    )
 
 
 async def _steps(body: Body) -> AsyncIterator[bytes]:

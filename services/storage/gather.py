@@ -39,10 +39,14 @@ class GatherSettings:
 
 @dataclass(slots=True)
 class _Entry:
-    """give_up_at: loop time, once it may have been stored and nobody knows; None before."""
+    """answer: whoever asked waits for it, and may go away. landed: set once it is known what became of the letter.
+
+    give_up_at: loop time, once it may have been stored and nobody knows; None before.
+    """
 
     letter: Waiting
     answer: "asyncio.Future[list[Outcome]]"
+    landed: asyncio.Event | None = None
     give_up_at: float | None = None
 
     def lose(self) -> None:
@@ -64,7 +68,7 @@ class Gatherer:
         self._settings = settings
         self._queue: deque[_Entry] = deque()
         self._lanes: dict[int, deque[_Entry]] = {}
-        self._flying: dict[UUID, asyncio.Future[list[Outcome]]] = {}
+        self._flying: dict[UUID, _Entry] = {}
         self._slots = asyncio.Semaphore(settings.slots)
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_writing = False
@@ -85,11 +89,10 @@ class Gatherer:
         Raises StoreUnavailable, and what the database raised for this letter alone.
         """
         while (earlier := self._flying.get(letter.request_id)) is not None:
-            await asyncio.wait((earlier,))
-        answer: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
-        answer.add_done_callback(lambda done: self._land(letter.request_id, done))
-        self._flying[letter.request_id] = answer
-        entry = _Entry(letter, answer)
+            earlier.landed = earlier.landed or asyncio.Event()
+            await earlier.landed.wait()
+        entry = _Entry(letter, asyncio.get_running_loop().create_future())
+        self._flying[letter.request_id] = entry
         if any(copy.more_keywords for copy in letter.copies):
             self._start(self._run_alone(entry))
         elif len(letter.accounts) == 1 and (lane := self._lanes.get(letter.accounts[0])) is not None:
@@ -99,12 +102,18 @@ class Gatherer:
             if not self._is_writing:
                 self._is_writing = True
                 self._start(self._write())
-        return await asyncio.shield(answer)
+        return await entry.answer
 
-    def _land(self, request_id: UUID, answer: "asyncio.Future[list[Outcome]]") -> None:
-        del self._flying[request_id]
-        if not answer.cancelled():
-            answer.exception()
+    def _land(self, entry: _Entry, found: list[Outcome] | Exception) -> None:
+        del self._flying[entry.letter.request_id]
+        if entry.landed is not None:
+            entry.landed.set()
+        if entry.answer.done():
+            return
+        if isinstance(found, Exception):
+            entry.answer.set_exception(found)
+        else:
+            entry.answer.set_result(found)
 
     def _start(self, work: "asyncio._CoroutineLike[None]") -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -152,8 +161,7 @@ class Gatherer:
                     for copy, outcome in zip(entry.letter.copies, result, strict=True)
                     if outcome.code == statements.STORED and not outcome.is_repeated
                 )
-                if not entry.answer.done():
-                    entry.answer.set_result(list(result))
+                self._land(entry, list(result))
         if touched:
             self._database.on_commit(sorted(touched))
 
@@ -161,7 +169,7 @@ class Gatherer:
         """Runs a failed batch one by one, so that only the guilty letter fails."""
         if isinstance(error, StoreUnavailable) and not isinstance(error, ConnectionLost):
             for entry in batch:
-                _fail(entry, error)
+                self._land(entry, error)
             return
         if isinstance(error, ConnectionLost):
             for entry in batch:
@@ -171,7 +179,7 @@ class Gatherer:
         async def run() -> None:
             for entry in batch:
                 if entry.is_given_up:
-                    _fail(entry, error)
+                    self._land(entry, error)
                 else:
                     await self._run_alone(entry)
 
@@ -224,19 +232,14 @@ class Gatherer:
                 if isinstance(error, ConnectionLost):
                     entry.lose()
                 if entry.give_up_at is None or entry.is_given_up:
-                    _fail(entry, error)
+                    self._land(entry, error)
                     return
                 await asyncio.sleep(_PAUSE_SECONDS)
             except Exception as error:  # noqa: BLE001 - the caller hears it
-                _fail(entry, error)
+                self._land(entry, error)
                 return
             else:
                 return
-
-
-def _fail(entry: _Entry, error: Exception) -> None:
-    if not entry.answer.done():
-        entry.answer.set_exception(error)
 
 
 def _more_keywords(letter: Waiting) -> list[tuple[Statement, Values]]:

@@ -8,6 +8,7 @@ without a connection: one busy account never takes all of them.
 """
 
 import asyncio
+import re
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -64,12 +65,28 @@ class Counts:
     by_name: dict[str, int] = field(default_factory=dict)
 
 
+_PARAMETER = re.compile(r"%\((\w+)\)s")
+
+
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """Constant SQL with %(name)s parameters, and the name under which it is counted and logged."""
+    """Constant SQL with %(name)s parameters, and the name under which it is counted and logged.
+
+    query, order: the same with $1, $2…, and the names that they stand for; psycopg would look for them at each use.
+    """
 
     name: str
     text: LiteralString
+    query: bytes = field(init=False, repr=False)
+    order: tuple[str, ...] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        numbers = {
+            name: number for number, name in enumerate(dict.fromkeys(_PARAMETER.findall(self.text)), 1)
+        }
+        query = _PARAMETER.sub(lambda found: f"${numbers[found[1]]}", self.text).replace("%%", "%")
+        object.__setattr__(self, "query", query.encode())
+        object.__setattr__(self, "order", tuple(numbers))
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +230,7 @@ class Database:
         self.counts.statements += 1
         self.counts.by_name[statement.name] = self.counts.by_name.get(statement.name, 0) + 1
         cursor = connection.cursor(binary=True)
-        await cursor.execute(statement.text, values or None)
+        await cursor.execute(statement.query, [values[name] for name in statement.order] or None)
         return cursor
 
     async def _borrow(
@@ -252,6 +269,7 @@ class Database:
 
     async def _configure(self, connection: Connection) -> None:
         arrays.register(connection)
+        connection.cursor_factory = psycopg.AsyncRawCursor
         # At the first use: plans are generic, and there are fewer statements than one connection keeps.
         connection.prepare_threshold = 0 if self._settings.prepares else None
 

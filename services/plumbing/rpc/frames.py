@@ -5,10 +5,16 @@ The rule: what comes out is exactly what protobuf would have written for the sam
 """
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Final
 
 _VARINT: Final = 0
 _LENGTH: Final = 2
+
+
+@cache
+def _tag(field: int, kind: int) -> bytes:
+    return varint(field << 3 | kind)
 
 
 def varint(number: int) -> bytes:
@@ -25,7 +31,7 @@ def varint(number: int) -> bytes:
 
 def octets_fields(field: int, values: Iterable[bytes]) -> list[bytes]:
     """A repeated field of type bytes, as parts to be joined."""
-    tag = varint(field << 3 | _LENGTH)
+    tag = _tag(field, _LENGTH)
     parts: list[bytes] = []
     for octets in values:
         parts += (tag, varint(len(octets)), octets)
@@ -34,10 +40,10 @@ def octets_fields(field: int, values: Iterable[bytes]) -> list[bytes]:
 
 def number_field(field: int, number: int) -> bytes:
     """A field of type uint32, uint64 or bool."""
-    return varint(field << 3 | _VARINT) + varint(number)
+    return _tag(field, _VARINT) + varint(number)
 
 
 def octets_field(field: int, *parts: bytes) -> bytes:
     """A field of type bytes, string or message, whose octets are the parts one after the other."""
     length = sum(map(len, parts))
-    return b"".join((varint(field << 3 | _LENGTH), varint(length), *parts))
+    return b"".join((_tag(field, _LENGTH), varint(length), *parts))

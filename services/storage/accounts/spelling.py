@@ -4,6 +4,7 @@ The rule: two spellings that reach the same mailbox have one canonical form, `se
 address is unique.
 """
 
+from functools import lru_cache
 from typing import Final
 
 from services.mail.address import canonical, parse_mailbox
@@ -14,6 +15,7 @@ POSTMASTER: Final = "postmaster"
 _MAX_ADDRESS_OCTETS: Final = 254
 
 
+@lru_cache(maxsize=4096)
 def canonical_address(address: str) -> str:
     """The address's one spelling. RFC 5321 §4.1.2. Raises InvalidAddress."""
     found = canonical(parse_mailbox(address))

@@ -15,6 +15,7 @@ from google.protobuf.message import Message
 from restante.v1 import exchange_pb2 as pb
 
 from services.mail.errors import StoreUnavailable
+from services.plumbing.rpc.deadlines import Deadlines
 from services.plumbing.rpc.errors import READY, LinkLost, NotLetIn, NotTaken, StorageFailed, from_refusal
 from services.plumbing.rpc.frames import number_field, octets_field
 from services.plumbing.rpc.outbox import Outbox
@@ -36,9 +37,10 @@ class Asked:
 
 @dataclass(slots=True)
 class Owed:
-    """A call that was not answered yet."""
+    """A call that was not answered yet. asked_at: loop time."""
 
     future: asyncio.Future[Asked]
+    asked_at: float
     asked: Asked = field(default_factory=Asked)
 
 
@@ -63,6 +65,8 @@ class Link:
         self._outbox = Outbox()
         self._owed: dict[int, Owed] = {}
         self._last_id = 0
+        self._loop = asyncio.get_running_loop()
+        self._deadlines = Deadlines(self._expire)
         self._heard_at = 0.0
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -88,44 +92,53 @@ class Link:
         if self.turned.is_set():
             raise NotTaken
         self._last_id = call_id = self._last_id + 1
-        loop = asyncio.get_running_loop()
-        asked_at = loop.time()
-        owed = Owed(loop.create_future())
-        self._owed[call_id] = owed
-        with self.held(is_call=True):
-            self._outbox.put(
-                octets_field(
-                    _CALLS,
-                    number_field(1, call_id),
-                    number_field(2, max(1, int(seconds * 1000))),
-                    octets_field(field_number, payload),
-                )
+        owed = self._owed[call_id] = Owed(self._loop.create_future(), self._loop.time())
+        self._deadlines.add(call_id, owed.asked_at + seconds)
+        self._enter(is_call=True)
+        self._outbox.put(
+            octets_field(
+                _CALLS,
+                number_field(1, call_id),
+                number_field(2, max(1, int(seconds * 1000))),
+                octets_field(field_number, payload),
             )
-            try:
-                async with asyncio.timeout(seconds):
-                    return await owed.future
-            except TimeoutError:
-                if loop.time() - max(self._heard_at, asked_at) > HANG_SECONDS:
-                    # Nothing at all came since: the copy hangs. Whoever keeps the link tries a new one.
-                    self.turned.set()
-                raise StoreUnavailable("storage did not answer in time") from None
-            finally:
-                del self._owed[call_id]
+        )
+        try:
+            return await owed.future
+        finally:
+            self._deadlines.remove(call_id)
+            del self._owed[call_id]
+            self._leave(is_call=True)
+
+    def _expire(self, call_id: int) -> None:
+        owed = self._owed[call_id]
+        if owed.future.done():
+            return
+        if self._loop.time() - max(self._heard_at, owed.asked_at) > HANG_SECONDS:
+            # Nothing at all came since: the copy hangs. Whoever keeps the link tries a new one.
+            self.turned.set()
+        owed.future.set_exception(StoreUnavailable("storage did not answer in time"))
 
     @contextmanager
     def held(self, is_call: bool = False) -> Iterator[None]:
         """Something that keeps the link open: a call, or a stream of its own on the same channel."""
-        self.calls += is_call
-        self.in_flight += 1
-        self._idle.clear()
+        self._enter(is_call)
         try:
             yield
         finally:
-            self.calls -= is_call
-            self.in_flight -= 1
-            if not self.in_flight:
-                self._idle.set()
-            self._on_free()
+            self._leave(is_call)
+
+    def _enter(self, is_call: bool) -> None:
+        self.calls += is_call
+        self.in_flight += 1
+        self._idle.clear()
+
+    def _leave(self, is_call: bool) -> None:
+        self.calls -= is_call
+        self.in_flight -= 1
+        if not self.in_flight:
+            self._idle.set()
+        self._on_free()
 
     async def _write(self, call: Any) -> None:
         try:
@@ -184,6 +197,7 @@ class Link:
     async def close(self) -> None:
         """Closes at once."""
         self.turned.set()
+        self._deadlines.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -90,13 +90,13 @@ def needed_id(octets: bytes) -> UUID:
 
 def name_to_wire(name: str) -> str:
     """A mailbox name that can travel. Raises InvalidName for lone surrogates, as canonical_name does."""
-    if any("\ud800" <= char <= "\udfff" for char in name):
+    if not name.isascii() and any("\ud800" <= char <= "\udfff" for char in name):
         raise InvalidName("a mailbox name is Unicode text")
     return name
 
 
 def address_to_wire(address: str) -> str:
     """An address that can travel. Raises InvalidAddress for lone surrogates."""
-    if any("\ud800" <= char <= "\udfff" for char in address):
+    if not address.isascii() and any("\ud800" <= char <= "\udfff" for char in address):
         raise InvalidAddress("an address is Unicode text")
     return address

@@ -35,14 +35,22 @@ class Drain:
     @contextmanager
     def rest_of_work(self) -> Iterator[None]:
         """The same for what belongs to something that has begun: it may outlive the stream that brought it."""
-        self._in_flight += 1
-        self._idle.clear()
+        self.enter()
         try:
             yield
         finally:
-            self._in_flight -= 1
-            if not self._in_flight:
-                self._idle.set()
+            self.leave()
+
+    def enter(self) -> None:
+        """Part of something that has begun: to be left."""
+        self._in_flight += 1
+        self._idle.clear()
+
+    def leave(self) -> None:
+        """The end of what was entered."""
+        self._in_flight -= 1
+        if not self._in_flight:
+            self._idle.set()
 
     def begin(self) -> None:
         """From now on nothing more begins."""

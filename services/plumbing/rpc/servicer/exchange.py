@@ -15,6 +15,7 @@ from restante.v1 import exchange_pb2 as pb
 
 from services.mail.errors import BUG, InvalidArgument, MailError, StoreUnavailable
 from services.plumbing import logs, metrics
+from services.plumbing.rpc.deadlines import Deadlines
 from services.plumbing.rpc.errors import READY, to_refusal
 from services.plumbing.rpc.frames import number_field, octets_field
 from services.plumbing.rpc.outbox import Outbox
@@ -57,7 +58,11 @@ class Exchange:
         self._most_owed = most_owed
         self._context = context
         self._outbox = Outbox()
-        self._calls: set[asyncio.Task[None]] = set()
+        self._calls: dict[int, asyncio.Task[None]] = {}
+        self._expired: set[int] = set()
+        self._last = 0
+        self._loop = asyncio.get_running_loop()
+        self._deadlines = Deadlines(self._expire)
 
     async def run(self) -> None:
         """Reads calls to the half-close, answers all of them, ends. Raises StoreUnavailable for a flood."""
@@ -67,10 +72,11 @@ class Exchange:
         try:
             await self._read()
             if self._calls:
-                await asyncio.wait(self._calls)
+                await asyncio.wait(self._calls.values())
             self._outbox.close()
             await writer
         finally:
+            self._deadlines.close()
             herald.cancel()
             writer.cancel()
 
@@ -83,9 +89,7 @@ class Exchange:
                 if owed >= self._most_owed:
                     self._put(call.id, "not_taken", b"")
                     continue
-                task = asyncio.create_task(self._answer(call))
-                self._calls.add(task)
-                task.add_done_callback(self._calls.discard)
+                self._begin(call)
 
     async def _write(self) -> None:
         while (message := await self._outbox.next()) is not None:
@@ -105,21 +109,39 @@ class Exchange:
             )
         )
 
-    async def _answer(self, call: pb.Call) -> None:
-        deadline = asyncio.timeout(call.timeout_ms / 1000)
+    def _begin(self, call: pb.Call) -> None:
+        self._last += 1
+        number = self._last
+        self._calls[number] = self._loop.create_task(self._answer(call, number))
+
+    def _expire(self, number: int) -> None:
+        """Cancels a call, which then refuses itself."""
+        self._expired.add(number)
+        self._calls[number].cancel()
+
+    async def _answer(self, call: pb.Call, number: int) -> None:
+        self._drain.enter()
+        self._deadlines.add(number, self._loop.time() + call.timeout_ms / 1000)
         try:
-            with self._drain.rest_of_work():
-                async with deadline:
-                    await self._do(call)
-        except Exception as error:
-            if isinstance(error, TimeoutError) and deadline.expired():
-                error = StoreUnavailable("the deadline passed")
-            if isinstance(error, MailError):
-                self._put(call.id, "refusal", to_refusal(error).SerializeToString())
-            else:
-                metrics.bugs.inc()
-                log.exception("call failed", call=call.WhichOneof("request"))
-                self._put(call.id, "fault", pb.Answer.Fault(detail=BUG.text).SerializeToString())
+            await self._do(call)
+        except MailError as error:
+            self._refuse(call, error)
+        except asyncio.CancelledError:
+            if number not in self._expired:
+                raise
+            self._expired.discard(number)
+            self._refuse(call, StoreUnavailable("the deadline passed"))
+        except Exception:
+            metrics.bugs.inc()
+            log.exception("call failed", call=call.WhichOneof("request"))
+            self._put(call.id, "fault", pb.Answer.Fault(detail=BUG.text).SerializeToString())
+        finally:
+            self._drain.leave()
+            self._deadlines.remove(number)
+            del self._calls[number]
+
+    def _refuse(self, call: pb.Call, error: MailError) -> None:
+        self._put(call.id, "refusal", to_refusal(error).SerializeToString())
 
     async def _do(self, call: pb.Call) -> None:
         name = call.WhichOneof("request")
