@@ -24,7 +24,14 @@ NAMES = ["INBOX", "inbox", "a", "a/b", "a/b/c", "b", "b/a", "c", "Sent"]
 USES = ["", "", "\\Sent", "\\Junk", "\\All"]
 FLAGS = ["\\Seen", "\\Deleted", "\\Flagged", "k1", "K1", *(f"x{number}" for number in range(70))]
 EVERYTHING = (
-    Items.FLAGS | Items.MODSEQ | Items.SIZE | Items.ENVELOPE | Items.STRUCTURE | Items.PARTS | Items.HEADER | Items.BODY
+    Items.FLAGS
+    | Items.MODSEQ
+    | Items.SIZE
+    | Items.ENVELOPE
+    | Items.STRUCTURE
+    | Items.PARTS
+    | Items.HEADER
+    | Items.BODY
 )
 
 # INBOX, Sent, those that are made first, and one that seldom is.

@@ -21,6 +21,7 @@ ALL_ITEMS = (
     | Items.HEADER
     | Items.BODY
     | Items.FLAGS
+    | Items.MODSEQ
 )
 
 

@@ -13,7 +13,8 @@ MULTIPART = (
     b"--b\r\n\r\none\r\n--b\r\nContent-Type: message/rfc822\r\n\r\nSubject: in\r\n\r\ntwo\r\n--b--\r\n"
 )
 COLUMNS = {
-    Items.FLAGS: {"flags", "modseqs"},
+    Items.FLAGS: {"flags"},
+    Items.MODSEQ: {"modseqs"},
     Items.INTERNALDATE: {"internal_at"},
     Items.SIZE: {"sizes"},
     Items.ENVELOPE: {"envelopes"},

@@ -55,12 +55,12 @@ async def test_one_store_is_one_modseq_for_what_changed(subject: Subject) -> Non
     inbox = await subject.inbox()
     await subject.append(inbox, "\\Seen")
     await subject.fill(inbox, 2)
-    before = await subject.rows(inbox, EVERY, Items.FLAGS)
+    before = await subject.rows(inbox, EVERY, Items.MODSEQ)
     stored = await subject.store.messages.store(inbox, EVERY, FlagChange.ADD, ["\\Seen"])
     assert stored.changed == ((2, 3),)
     assert stored.previous_modseq == before.modseqs[2] < stored.highest_modseq
     assert list(stored.modseqs) == [before.modseqs[0], stored.highest_modseq, stored.highest_modseq]
-    after = await subject.rows(inbox, EVERY, Items.FLAGS)
+    after = await subject.rows(inbox, EVERY, Items.FLAGS | Items.MODSEQ)
     assert (list(after.modseqs), list(after.flags)) == (list(stored.modseqs), list(stored.flags))
 
 

@@ -109,7 +109,7 @@ class Updates:
         uids: list[int] = []
         flags: list[int] = []
         modseqs: list[int] = []
-        async for page in self._store.messages.fetch(key, known, Items.FLAGS):
+        async for page in self._store.messages.fetch(key, known, Items.FLAGS | Items.MODSEQ):
             uids += page.uids
             flags += page.flags
             modseqs += page.modseqs

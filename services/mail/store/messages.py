@@ -23,7 +23,7 @@ INLINE_OCTETS: Final = 256 * 1024
 class Items(IntFlag):
     """What a fetch brings besides the uid."""
 
-    FLAGS = auto()  # flags and modseqs
+    FLAGS = auto()
     INTERNALDATE = auto()
     SIZE = auto()
     ENVELOPE = auto()
@@ -31,6 +31,7 @@ class Items(IntFlag):
     PARTS = auto()  # parts and heads
     HEADER = auto()
     BODY = auto()
+    MODSEQ = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +165,15 @@ class Messages(Protocol):
         """Copies messages with flags and dates to a mailbox of the same account: all, or none. RFC 9051 §6.4.7.
 
         Raises MailboxNotFound, OverQuota.
+        """
+        ...
+
+    async def move(
+        self, mailbox: MailboxKey, uids: Runs, target: str, request_id: UUID | None = None
+    ) -> Copied:
+        """Copies messages as `copy` does and removes them here, in one transaction. RFC 6851 §3.3.
+
+        No quota is looked at: as much goes as comes. Raises MailboxNotFound.
         """
         ...
 

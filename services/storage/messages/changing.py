@@ -283,6 +283,17 @@ EXPUNGE: Final = Statement(
     """,
 )
 
+# Primary key of requests, then those of EXPUNGE. After COPY in its transaction: what arrived goes, or nothing.
+MOVE_AWAY: Final = Statement(
+    "move away",
+    EXPUNGE.text.replace(
+        "(%(even_undeleted)s OR deleted > 0)",
+        """EXISTS (
+            SELECT FROM requests WHERE account_id = %(account_id)s AND request_id = %(moved_by)s::uuid
+        )""",
+    ),
+)
+
 # Primary keys of requests and flag_blocks. Locked by account_state; after DELIVER in its transaction.
 ADD_MORE_KEYWORDS: Final = Statement(
     "add more keywords",

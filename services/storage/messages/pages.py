@@ -84,7 +84,7 @@ class Pages:
     def _cut(self, found: _Found) -> Iterator[tuple[int, int]]:
         """Where pages begin and end."""
         weighs_bodies = bool(self._items & Items.BODY)
-        row = _ROW_OCTETS if self._items & ~(Items.FLAGS | Items.SIZE) else 0
+        row = _ROW_OCTETS if self._items & ~(Items.FLAGS | Items.MODSEQ | Items.SIZE) else 0
         first = octets = 0
         for position, size in enumerate(found.sizes):
             weight = row + (size if weighs_bodies and size <= INLINE_OCTETS else 0)
@@ -99,11 +99,9 @@ class Pages:
         uids = found.uids[first:last]
         page: dict[str, Any] = {"uids": uids}
         if items & Items.FLAGS:
-            page |= {
-                "flags": found.flags[first:last],
-                "modseqs": found.modseqs[first:last],
-                "keywords": self._keywords,
-            }
+            page |= {"flags": found.flags[first:last], "keywords": self._keywords}
+        if items & Items.MODSEQ:
+            page["modseqs"] = found.modseqs[first:last]
         if items & Items.SIZE:
             page["sizes"] = found.sizes[first:last]
         if not items & (_OF_MESSAGES | _OF_BODIES):

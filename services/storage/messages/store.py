@@ -106,7 +106,7 @@ class PostgresMessages:
         }
         rows, names = await self._write(
             mailbox.account_id,
-            request_id,
+            request_id is not None or unchanged_since is None,
             (changing.STORE, values),
             (statements.KEYWORDS, {"account_id": mailbox.account_id}),
         )
@@ -118,28 +118,35 @@ class PostgresMessages:
         self, mailbox: MailboxKey, uids: Runs, target: str, request_id: UUID | None = None
     ) -> Copied:
         """See the port."""
+        step = await self._copy(mailbox, uids, target, request_id, is_moving=False)
+        rows = (await self._write(mailbox.account_id, request_id is not None, step))[0]
+        return _copied(rows)
+
+    async def move(
+        self, mailbox: MailboxKey, uids: Runs, target: str, request_id: UUID | None = None
+    ) -> Copied:
+        """See the port."""
+        # With an id of its own, what is removed is what was copied.
+        request_id = request_id or uuid4()
+        copy = await self._copy(mailbox, uids, target, request_id, is_moving=True)
+        away = {**copy[1], "even_undeleted": True, "epoch": 0, "moved_by": request_id}
+        steps = copy, (changing.MOVE_AWAY, away)
+        rows = (await self._write(mailbox.account_id, True, *steps))[0]
+        return _copied(rows)
+
+    async def _copy(
+        self, mailbox: MailboxKey, uids: Runs, target: str, request_id: UUID | None, is_moving: bool
+    ) -> tuple[Statement, dict[str, Any]]:
         blocks, masks = block_arrays(await self._within(mailbox, uids))
-        values = {
+        return changing.COPY, {
             **_key(mailbox),
             "blocks": blocks,
             "masks": masks,
             "is_all": False,
-            "is_moving": False,
+            "is_moving": is_moving,
             "target": canonical_name(target),
             "request_id": request_id,
         }
-        rows = (await self._write(mailbox.account_id, request_id, (changing.COPY, values)))[0]
-        if not rows:
-            raise MailboxNotFound
-        uid_validity, first, messages, fits, answer, found, hits = rows[0]
-        if answer:
-            uid_validity, first, messages = answer[0]
-            found, hits = [row[0] for row in answer[1:]], [row[1] for row in answer[1:]]
-        elif not fits:
-            raise OverQuota
-        if not messages:
-            return Copied(uid_validity, (), ())
-        return Copied(uid_validity, from_masks(found, hits), ((first, first + messages - 1),))
 
     async def expunge(
         self,
@@ -159,7 +166,7 @@ class PostgresMessages:
             "even_undeleted": even_undeleted,
             "epoch": 0 if maildrop is None else maildrop.epoch,
         }
-        rows = (await self._write(mailbox.account_id, None, (changing.EXPUNGE, values)))[0]
+        rows = (await self._write(mailbox.account_id, uids is not None, (changing.EXPUNGE, values)))[0]
         if not rows:
             raise MailboxNotFound
         previous_modseq, highest_modseq, is_held, found, hits = rows[0]
@@ -179,13 +186,13 @@ class PostgresMessages:
         return intersect(uids, ((1, rows[0][0] - 1),)) if rows[0][0] > 1 else ()
 
     async def _write(
-        self, account_id: int, request_id: UUID | None, *steps: tuple[Statement, Values]
+        self, account_id: int, is_repeatable: bool, *steps: tuple[Statement, Values]
     ) -> list[list[Row]]:
-        """One transaction; where a connection was lost, its request id settles what had happened."""
+        """One transaction; where a connection was lost, it is made again if that does no harm."""
         try:
             found = await self._database.transact([account_id], *steps)
         except ConnectionLost:
-            if request_id is None:
+            if not is_repeatable:
                 raise
             found = await self._database.transact([account_id], *steps)
         self._database.on_commit([account_id])
@@ -194,6 +201,20 @@ class PostgresMessages:
 
 def _key(mailbox: MailboxKey) -> dict[str, Any]:
     return {"account_id": mailbox.account_id, "mailbox_id": mailbox.mailbox_id}
+
+
+def _copied(rows: list[Row]) -> Copied:
+    if not rows:
+        raise MailboxNotFound
+    uid_validity, first, messages, fits, answer, found, hits = rows[0]
+    if answer:
+        uid_validity, first, messages = answer[0]
+        found, hits = [row[0] for row in answer[1:]], [row[1] for row in answer[1:]]
+    elif not fits:
+        raise OverQuota
+    if not messages:
+        return Copied(uid_validity, (), ())
+    return Copied(uid_validity, from_masks(found, hits), ((first, first + messages - 1),))
 
 
 def _stored(rows: list[Row], keywords: list[str]) -> Stored:

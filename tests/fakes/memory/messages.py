@@ -151,6 +151,31 @@ class MemoryMessages:
             ledger.answers[request_id] = copied
         return copied
 
+    async def move(
+        self, mailbox: MailboxKey, uids: Runs, target: str, request_id: UUID | None = None
+    ) -> Copied:
+        """Copies those that live, and removes them here; whatever the quota is."""
+        folder, ledger = self.state.folder(mailbox), self.state.ledger(mailbox.account_id)
+        if request_id is not None and isinstance(answer := ledger.answers.get(request_id), Copied):
+            return answer
+        into = ledger.folder(target)
+        going = [folder.live[uid] for uid in sorted(_members(folder.live, uids))]
+        went = runs_of(message.uid for message in going)
+        modseq = ledger.modseq + 1
+        targets = runs_of(
+            into.place(message.content, message.head, message.flags, modseq, message.internal_at)
+            for message in going
+        )
+        if going:
+            ledger.write((into.mailbox.key.mailbox_id, ChangeKind.ADDED, targets))
+            for message in going:
+                folder.gone[message.uid] = folder.live.pop(message.uid)
+            folder.highest_modseq = ledger.write((mailbox.mailbox_id, ChangeKind.EXPUNGED, went))
+        moved = Copied(into.mailbox.uid_validity, went, targets)
+        if request_id is not None:
+            ledger.answers[request_id] = moved
+        return moved
+
     async def expunge(
         self,
         mailbox: MailboxKey,
@@ -197,7 +222,7 @@ def _page(ledger: Ledger, rows: Sequence[Message], items: Items) -> Page:
     return Page(
         uids=[row.uid for row in rows],
         flags=column(Items.FLAGS, lambda row: row.flags),
-        modseqs=column(Items.FLAGS, lambda row: row.modseq),
+        modseqs=column(Items.MODSEQ, lambda row: row.modseq),
         internal_at=column(Items.INTERNALDATE, lambda row: row.internal_at),
         sizes=column(Items.SIZE, lambda row: row.size),
         envelopes=column(Items.ENVELOPE, lambda row: row.content.seen.envelope),

@@ -131,9 +131,9 @@ class RemoteMessages:
             unchanged_since=unchanged_since,
             request_id=id_to_wire(request_id),
         )
-        asked = await self._calls.ask(
-            request, pb.StoreResponse, request_id is not None, self._calls.patience.write
-        )
+        # The same change of the same messages is the same however often it is made; a condition is not.
+        is_repeatable = request_id is not None or unchanged_since is None
+        asked = await self._calls.ask(request, pb.StoreResponse, is_repeatable, self._calls.patience.write)
         return convert.stored_from_wire(cast("list[pb.StoreResponse]", asked.parts))
 
     async def copy(
@@ -149,6 +149,19 @@ class RemoteMessages:
             await self._calls.write(request, pb.CopyResponse, request_id is not None)
         )
 
+    async def move(
+        self, mailbox: MailboxKey, uids: Runs, target: str, request_id: UUID | None = None
+    ) -> Copied:
+        request = pb.MoveRequest(
+            mailbox=key_to_wire(mailbox),
+            uids=runs_to_wire(uids),
+            target=name_to_wire(target),
+            request_id=id_to_wire(request_id),
+        )
+        return convert.copied_from_wire(
+            await self._calls.write(request, pb.MoveResponse, request_id is not None)
+        )
+
     async def expunge(
         self,
         mailbox: MailboxKey,
@@ -162,6 +175,6 @@ class RemoteMessages:
             even_undeleted=even_undeleted,
             maildrop=convert.lock_to_wire(maildrop) if maildrop is not None else None,
         )
-        return convert.expunged_from_wire(
-            await self._calls.write(request, pb.ExpungeResponse, is_repeatable=False)
-        )
+        # A uid is never used again, so these messages go once however often it is sent.
+        is_repeatable = uids is not None
+        return convert.expunged_from_wire(await self._calls.write(request, pb.ExpungeResponse, is_repeatable))

@@ -30,6 +30,7 @@ _ITEMS: Final = {
     Items.PARTS: pb.FETCH_ITEM_PARTS,
     Items.HEADER: pb.FETCH_ITEM_HEADER,
     Items.BODY: pb.FETCH_ITEM_BODY,
+    Items.MODSEQ: pb.FETCH_ITEM_MODSEQ,
 }
 _ITEMS_BY_NUMBER: Final[dict[int, Items]] = {number: item for item, number in _ITEMS.items()}
 
@@ -201,8 +202,17 @@ def copied_to_wire(copied: Copied) -> pb.CopyResponse:
     )
 
 
-def copied_from_wire(copied: pb.CopyResponse) -> Copied:
-    """Sources and their copies."""
+def moved_to_wire(moved: Copied) -> pb.MoveResponse:
+    """What was here, and where it is now."""
+    return pb.MoveResponse(
+        uid_validity=moved.uid_validity,
+        sources=uids.runs_to_wire(moved.sources),
+        targets=uids.runs_to_wire(moved.targets),
+    )
+
+
+def copied_from_wire(copied: pb.CopyResponse | pb.MoveResponse) -> Copied:
+    """Sources and their copies, or what they have become."""
     return Copied(
         copied.uid_validity, uids.runs_from_wire(copied.sources), uids.runs_from_wire(copied.targets)
     )

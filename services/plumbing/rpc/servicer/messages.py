@@ -80,6 +80,15 @@ class MessagesServicer:
         )
         return convert.copied_to_wire(copied)
 
+    async def move(self, request: pb.MoveRequest) -> pb.MoveResponse:
+        moved = await self._messages.move(
+            uids.key_from_wire(request.mailbox),
+            uids.asked_runs(request.uids),
+            request.target,
+            uids.optional_id(request.request_id),
+        )
+        return convert.moved_to_wire(moved)
+
     async def expunge(self, request: pb.ExpungeRequest) -> pb.ExpungeResponse:
         expunged = await self._messages.expunge(
             uids.key_from_wire(request.mailbox),
