@@ -50,6 +50,8 @@ class Server:
         name = f"test_{next(self._numbers)}"
         copied = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY")
         self.execute(copied.format(sql.Identifier(name), sql.Identifier(TEMPLATE)))
+        # The settings of the role belong to each database, and no copy takes them along.
+        migrate(self.url_of(name))
         try:
             yield self.url_of(name)
         finally:

@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import NoReturn, TypeVar
+from typing import Final, NoReturn, TypeVar
 
 import uvloop
 
@@ -28,6 +28,9 @@ READY_FD = "RESTANTE_READY_FD"
 CANCEL_SECONDS = 5.0
 
 S = TypeVar("S", bound=Settings)
+# What a process can do instead of serving: by its name, what it is for, and what does it and answers the exit code.
+Tasks = Mapping[str, tuple[str, Callable[[S], int]]]
+NO_TASKS: Final[Mapping[str, tuple[str, Callable[[Settings], int]]]] = {}
 
 
 class Process:
@@ -89,16 +92,17 @@ def run(
     settings_class: type[S],
     main: Callable[[S, Process], Awaitable[None]],
     arguments: Sequence[str] | None = None,
+    tasks: "Tasks[S]" = NO_TASKS,
 ) -> NoReturn:
     """Runs a process to its end and exits.
 
     main: called in the event loop once logs, signals and the admin port are there; it returns after
     process.stopping is set.
-    arguments: --settings and --help are known.
+    arguments: the name of a task, --settings and --help are known.
     """
     try:
+        do_instead(name, settings_class, sys.argv[1:] if arguments is None else arguments, tasks)
         settings = settings_class.read()
-        answer_arguments(name, settings, sys.argv[1:] if arguments is None else arguments)
         logs.configure(name, settings.log_level)
         # What the imports made stays for good: the collector need not look at it again, nor look so often.
         gc.freeze()
@@ -123,18 +127,36 @@ def fail(name: str, line: str, code: int) -> NoReturn:
     raise SystemExit(code)
 
 
-def answer_arguments(name: str, settings: Settings, arguments: Sequence[str]) -> None:
-    """Handles the few arguments of a door and exits; returns if there are none."""
-    if not arguments:
-        return
-    if list(arguments) == ["--settings"]:
-        sys.stdout.write(settings.manual() + "\n")
-        raise SystemExit(0)
-    usage = f"usage: python -m services.{name} [--settings]\n\nThe environment sets everything; --settings lists it.\n"
-    if arguments[0] in {"--help", "-h"}:
-        sys.stdout.write(usage)
-        raise SystemExit(0)
-    fail(name, f"unknown argument {arguments[0]}; there are --settings and --help", 2)
+def do_instead(name: str, settings_class: type[S], arguments: Sequence[str], tasks: "Tasks[S]") -> None:
+    """Does what the arguments ask for and exits; returns if there are none. Raises SettingsWrong, CannotStart."""
+    match list(arguments):
+        case []:
+            return
+        case ["--help" | "-h"]:
+            sys.stdout.write(usage(tasks))
+            raise SystemExit(0)
+        case ["--settings"]:
+            sys.stdout.write(settings_class.read().manual() + "\n")
+            raise SystemExit(0)
+        case [task] if task in tasks:
+            settings = settings_class.read()
+            logs.configure(name, "warning")
+            raise SystemExit(tasks[task][1](settings))
+        case [unknown, *_]:
+            known = ", ".join([*tasks, "--settings and --help"])
+            fail(name, f"unknown argument {unknown}; there are {known}", 2)
+
+
+def usage(tasks: "Tasks[S]") -> str:
+    """What --help prints; the program's own docstring says what it is."""
+    program = sys.modules["__main__"]
+    module = program.__spec__.parent if program.__spec__ is not None else program.__file__
+    about = (program.__doc__ or "").partition(": ")[2].partition("\n")[0]
+    words = "|".join([*tasks, "--settings"])
+    lines = [f"usage: python -m {module} [{words}]", "", f"{about[:1].upper()}{about[1:]}", ""]
+    lines += [f"  {task:10} {text}" for task, (text, _) in tasks.items()]
+    lines += ["  --settings explains each setting with its value; the environment sets them", ""]
+    return "\n".join(lines)
 
 
 async def supervise(name: str, settings: S, main: Callable[[S, Process], Awaitable[None]]) -> None:

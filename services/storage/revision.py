@@ -9,18 +9,14 @@ from pathlib import Path
 from typing import Final
 
 import psycopg
-from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine
-from sqlalchemy.pool import NullPool
+from psycopg import sql
 
 from services.plumbing import logs
 from services.plumbing.failures import CannotStart
 
 log = logs.get(__name__)
 
-# What the data path needs of its role; never by SET, since a pooler would carry it to others.
+# What the data path needs of its role in this database; never by SET, since a pooler would carry it to others.
 ROLE_SETTINGS: Final = {
     "max_parallel_workers_per_gather": "0",
     "random_page_cost": "1.1",
@@ -45,15 +41,16 @@ class SchemaUnknown(CannotStart):
 
 
 @lru_cache(maxsize=1)
-def _scripts() -> ScriptDirectory:
-    return ScriptDirectory(str(_MIGRATIONS))
+def known() -> tuple[str, ...]:
+    """Every revision, the oldest first, by the names of their files: asking Alembic would slow down every start."""
+    return tuple(
+        sorted(file.name.partition("_")[0] for file in (_MIGRATIONS / "versions").glob("[0-9]*_*.py"))
+    )
 
 
 def newest() -> str:
     """The revision that this program works on."""
-    head = _scripts().get_current_head()
-    assert head is not None
-    return head
+    return known()[-1]
 
 
 def migrate(database_url: str) -> str:
@@ -67,28 +64,53 @@ def migrate(database_url: str) -> str:
         guard.execute("SET lock_timeout = 0")
         guard.execute("SELECT pg_advisory_lock(%s)", (_MIGRATING,))
         found = _revision_of(guard)
-        if found is not None and found not in _known():
+        if found is not None and found not in known():
             raise SchemaUnknown(_newer(found))
         _set_role(guard)
         if found == newest():
             return found
-        engine = create_engine(
-            "postgresql+psycopg://",
-            creator=lambda: _connect(database_url, autocommit=False),
-            poolclass=NullPool,
-        )
-        with engine.connect() as connection:
-            connection.exec_driver_sql("SET lock_timeout = '5s'")
-            connection.exec_driver_sql("SET statement_timeout = '10min'")
-            connection.commit()
-            config = Config()
-            config.set_main_option("script_location", str(_MIGRATIONS))
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-            connection.commit()
+        _upgrade(database_url)
         guard.execute("ANALYZE")
         log.info("schema migrated", found=found or "none", revision=newest())
         return newest()
+
+
+def _upgrade(database_url: str) -> None:
+    # Imported only here, since most starts find nothing to do.
+    from alembic import command
+    from alembic.config import Config
+    from sqlalchemy import create_engine
+    from sqlalchemy.pool import NullPool
+
+    engine = create_engine(
+        "postgresql+psycopg://",
+        creator=lambda: _connect(database_url, autocommit=False),
+        poolclass=NullPool,
+    )
+    with engine.connect() as connection:
+        connection.exec_driver_sql("SET lock_timeout = '5s'")
+        connection.exec_driver_sql("SET statement_timeout = '10min'")
+        connection.commit()
+        config = Config()
+        config.set_main_option("script_location", str(_MIGRATIONS))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+        connection.commit()
+
+
+def refuse_pooler(database_url: str) -> None:
+    """Raises CannotStart where something stands between us and the server: the number that greeted us is not its own.
+
+    For whoever was given one address for everything. Through a pooler that lends connections for a transaction at a
+    time signals get lost, locks of a session stay behind, and so does what SET says.
+    """
+    with _connect(database_url) as connection:
+        row = connection.execute("SELECT pg_backend_pid()").fetchone()
+        if row is None or row[0] != connection.info.backend_pid:
+            raise CannotStart(
+                "RESTANTE_DATABASE_URL leads to a pooler: set RESTANTE_DATABASE_DIRECT_URL to the server behind it, "
+                "for change signals and migrations"
+            )
 
 
 def check(database_url: str) -> None:
@@ -96,7 +118,7 @@ def check(database_url: str) -> None:
     with _connect(database_url) as connection:
         _check_encoding(connection)
         found = _revision_of(connection)
-    if found is None or (found != newest() and found in _known()):
+    if found is None or (found != newest() and found in known()):
         raise SchemaUnknown(
             f"the database's schema is {found or 'missing'}, this program needs {newest()}: run restante migrate"
         )
@@ -108,15 +130,12 @@ def _newer(found: str) -> str:
     return f"the database's schema is {found}, newer than this program, which knows {newest()}: run a newer program"
 
 
-def _known() -> set[str]:
-    return {script.revision for script in _scripts().walk_revisions()}
-
-
 def _connect(database_url: str, autocommit: bool = True) -> psycopg.Connection:
     try:
         return psycopg.connect(database_url, autocommit=autocommit, connect_timeout=10)
     except psycopg.Error as error:
-        raise CannotStart(f"no database: {str(error).strip().splitlines()[0]}") from error
+        reason = str(error).strip().splitlines()[0].removeprefix("connection failed: ")
+        raise CannotStart(f"no database, is RESTANTE_DATABASE_URL right? {reason}") from error
 
 
 def _check_encoding(connection: psycopg.Connection) -> None:
@@ -136,9 +155,15 @@ def _revision_of(connection: psycopg.Connection) -> str | None:
 
 
 def _set_role(connection: psycopg.Connection) -> None:
+    # In this database alone: the role may be somebody's in others.
+    row = connection.execute("SELECT current_database()").fetchone()
+    assert row is not None
     for name, value in ROLE_SETTINGS.items():
+        wish = sql.SQL("ALTER ROLE CURRENT_USER IN DATABASE {} SET {} = {}").format(
+            sql.Identifier(row[0]), sql.Identifier(name), sql.Literal(value)
+        )
         try:
-            connection.execute(f"ALTER ROLE CURRENT_USER SET {name} = '{value}'")
+            connection.execute(wish)
         except psycopg.Error as error:
             reason = str(error).strip().splitlines()[0]
             log.warning("the role keeps its own settings", setting=name, reason=reason)

@@ -26,9 +26,10 @@ class Settings(ProcessSettings):
     connection_seconds: float = Field(
         default=5.0, gt=0, description="How long a request may wait for a connection before it is refused."
     )
-    prepared_statements: bool = Field(
-        default=True,
-        description="Prepares statements on the server. Off behind a PgBouncer older than 1.21.",
+    prepared_statements: bool | None = Field(
+        default=None,
+        description="Prepares statements on the server; true or false. By default unless RESTANTE_DATABASE_DIRECT_URL "
+        "is set, since a pooler stands between then and PgBouncer before 1.21 mixes them up.",
     )
     message_octets: int = Field(
         default=100 * 1024 * 1024, ge=1024, le=2**31 - 1, description="The largest message, in octets."
@@ -51,3 +52,10 @@ class Settings(ProcessSettings):
             raise CannotStart("no database: set RESTANTE_DATABASE_URL, or start everything with make run")
         direct = self.database_direct_url or self.database_url
         return self.database_url.get_secret_value(), direct.get_secret_value()
+
+    @property
+    def prepares(self) -> bool:
+        """Whether statements are prepared on the server."""
+        return (
+            self.database_direct_url is None if self.prepared_statements is None else self.prepared_statements
+        )
