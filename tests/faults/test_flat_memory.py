@@ -1,23 +1,16 @@
-"""A letter of 50 MB through every door: the same octets come out, and nobody holds them all at once.
-
-The rule: memory is what the kernel says was resident at most (VmHWM), reset just before.
-"""
+"""A letter of 50 MB through every door: the same octets come out, and nobody holds them all at once."""
 
 import imaplib
-import logging
 import poplib
 import random
 import smtplib
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import AbstractContextManager
 
 import pytest
 
+from tests.e2e import memory
 from tests.e2e.system import System
 from tests.faults.cluster import PASSWORD
-
-logger = logging.getLogger(__name__)
 
 SIZE = 50 * 1024 * 1024
 MOST_GROWTH = 16 * 1024 * 1024
@@ -35,23 +28,9 @@ def large() -> bytes:
     return b"From: a@faults.test\r\nSubject: large\r\n\r\n" + body + b"\r\n.\r\nend\r\n"
 
 
-def high_water(pid: int) -> int:
-    """The most octets that were ever resident."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) * 1024
-
-
-@contextmanager
-def flat(system: System) -> Iterator[None]:
+def flat(system: System) -> AbstractContextManager[None]:
     """Meanwhile no process grows by MOST_GROWTH."""
-    pids = {name: system.pid(name) for name in PROCESSES}
-    for pid in pids.values():
-        Path(f"/proc/{pid}/clear_refs").write_text("5")
-    before = {name: high_water(pid) for name, pid in pids.items()}
-    yield
-    growth = {name: high_water(pid) - before[name] for name, pid in pids.items()}
-    logger.info("grown by %s", growth)
-    assert all(each < MOST_GROWTH for each in growth.values()), growth
+    return memory.flat({name: system.pid(name) for name in PROCESSES}, MOST_GROWTH)
 
 
 def send(system: System, account: str, letter: bytes) -> None:
