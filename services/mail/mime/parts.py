@@ -95,16 +95,18 @@ class PartMap:
     def find(self, path: tuple[int, ...]) -> Part | None:
         """The part with these section numbers, () for the whole message. RFC 9051 §6.4.5.1.
 
-        Part 1 of what is no multipart is itself; numbers behind a message/rfc822 count inside that message.
+        Part 1 of what is no multipart is itself; numbers behind a message/rfc822 count inside that message. A multipart
+        without parts has an empty part 1, since its structure says so.
         """
         part, is_whole = self.root, True
         for number in path:
             if not is_whole and part.is_message:
                 part, is_whole = part.children[0], True
             if part.is_multipart:
-                if not 0 < number <= len(part.children):
+                children = part.children or (Part(part.end, part.end, part.end, 0, b"text/plain", b"7bit"),)
+                if not 0 < number <= len(children):
                     return None
-                part = part.children[number - 1]
+                part = children[number - 1]
             elif number != 1 or not is_whole:
                 return None
             is_whole = False

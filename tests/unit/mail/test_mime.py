@@ -119,6 +119,14 @@ def test_part_one_of_a_letter_without_parts_is_its_text(samples: Samples) -> Non
     assert section(message, (1,)) == section(message, (), "TEXT") == b"At one?\r\n\r\nAlice\r\n"
 
 
+def test_part_one_of_a_multipart_without_parts_is_empty(samples: Samples) -> None:
+    """RFC 9051 §7.5.2: its structure says that there is one, of no octets."""
+    message = samples["no-parts"]
+    assert section(message, (1,)) == section(message, (1,), "MIME") == b""
+    assert section(message, (2,)) is None
+    assert section(message, (1, 1)) is None
+
+
 @pytest.mark.parametrize("path", [(2,), (0,), (1, 1), (1, 1, 1)])
 def test_a_part_that_is_not_there_is_none(samples: Samples, path: tuple[int, ...]) -> None:
     """RFC 9051 §6.4.5.1."""
