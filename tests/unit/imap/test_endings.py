@@ -2,15 +2,20 @@
 
 import asyncio
 import dataclasses
+from contextlib import suppress
 from typing import Any
 
+import pytest
+from pydantic import ValidationError
+
+from services.imap.commands import idling
 from services.imap.settings import Settings
 from services.mail.errors import StoreUnavailable
 from services.mail.store import Store
 from tests.fakes.memory import MemoryStore
 from tests.transcripts.imap import dialogues
-from tests.transcripts.imap.dialogues import MemoryConnection, expect
-from tests.unit.imap.sessions import door_serves, logged_in, logged_in_to
+from tests.transcripts.imap.dialogues import MemoryConnection, expect, hear
+from tests.unit.imap.sessions import Reluctant, door_serves, logged_in, logged_in_to
 
 
 async def test_a_session_in_idle_hears_that_its_mailbox_is_gone(store: MemoryStore) -> None:
@@ -77,6 +82,80 @@ async def test_a_login_that_takes_too_long_ends(store: MemoryStore) -> None:
         await door_serves(hasty, connection)
         await expect(connection, "* OK ...")
         await expect(connection, "* BYE Autologout...")
+
+
+async def test_a_client_that_never_stops_talking_has_no_more_time_to_log_in(store: MemoryStore) -> None:
+    """attacks 24: the time runs from the greeting, whatever is said meanwhile."""
+    async with dialogues.door(store) as door:
+        hasty = dataclasses.replace(door, settings=Settings(login_seconds=0.5))
+        async with dialogues.over_socket(hasty) as client:
+            clock = asyncio.get_running_loop().time
+            started = clock()
+            with suppress(ConnectionError):  # what is still being said may cost the client the BYE
+                while not (await hear(client)).startswith(("* BYE", "end")):
+                    client.send(b"a NOOP\r\n" * 100)
+            assert 0.4 < clock() - started < 5
+
+
+async def test_a_client_that_never_reads_has_no_more_time_to_log_in(store: MemoryStore) -> None:
+    """attacks 24: nor where its answers do not leave."""
+    connection = Reluctant(100)
+    connection.send(b"a CAPABILITY\r\n" * 5000)
+    async with dialogues.door(store) as door:
+        hasty = dataclasses.replace(door, settings=Settings(login_seconds=0.2))
+        await asyncio.wait_for(door_serves(hasty, connection), 5)
+    assert connection.is_stuck.is_set()
+
+
+async def test_who_has_logged_in_stays_for_half_an_hour(store: MemoryStore) -> None:
+    """attacks 24, RFC 9051 §5.4: the time to log in is over, and no setting makes the other one shorter."""
+    with pytest.raises(ValidationError):
+        Settings(idle_seconds=1799)
+    async with dialogues.door(store) as door:
+        hasty = dataclasses.replace(door, settings=Settings(login_seconds=0.3))
+        async with dialogues.over_socket(hasty) as client:
+            await logged_in_to(client, "INBOX")
+            await asyncio.sleep(0.6)
+            client.send(b"a NOOP\r\n")
+            await expect(client, "a OK ...")
+
+
+async def test_idle_says_that_it_is_still_here(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """attacks 24: every two minutes, also while things happen that are not told here."""
+    assert idling.STILL_HERE_SECONDS == 120
+    monkeypatch.setattr(idling, "STILL_HERE_SECONDS", 0.3)
+    account = await store.accounts.find_account("alice@example.org")
+    await store.mailboxes.create(account.account_id, "Elsewhere")
+    async with dialogues.door(store) as door, dialogues.over_socket(door) as client:
+        await logged_in_to(client, "INBOX")
+        client.send(b"i IDLE\r\n")
+        await expect(client, "+ ...")
+
+        async def deliver_elsewhere() -> None:
+            while True:
+                await dialogues.meanwhile(store, "deliver Elsewhere")
+                await asyncio.sleep(0.02)
+
+        elsewhere = asyncio.create_task(deliver_elsewhere())
+        clock = asyncio.get_running_loop().time
+        before = clock()
+        for _ in range(3):
+            await expect(client, "* OK Still here")
+        assert 0.8 < clock() - before < 5
+        elsewhere.cancel()
+        client.send(b"DONE\r\n")
+        await expect(client, "i OK ...")
+
+
+async def test_an_endless_line_ends_idle(store: MemoryStore) -> None:
+    """attacks 16: no command is that long, and what follows could not be told from it."""
+    async with dialogues.door(store) as door, dialogues.over_socket(door) as client:
+        await logged_in_to(client, "INBOX")
+        client.send(b"i IDLE\r\n")
+        await expect(client, "+ ...")
+        client.send(b"x" * 1000)
+        await expect(client, "* BYE Line too long")
+        await expect(client, "end")
 
 
 async def test_sessions_are_listed_and_can_be_ended(store: MemoryStore) -> None:
