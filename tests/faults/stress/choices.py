@@ -48,14 +48,12 @@ def choose(client: Client, chance: random.Random) -> list[Request]:
     if model.first_unknown and chance.random() < 0.5:
         unknown = model.messages[model.first_unknown - 1 :]
         return [FetchMessages(model, unknown, are_uids=False)]
-    if chance.random() >= PIPELINED:
+    if chance.random() >= PIPELINED or not client.world.is_ours:
         return [_selected(client, model, chance)]
     group: list[Request] = []
     for _ in range(chance.randint(2, 6)):
         request = _selected(client, model, chance)
         if request.uses_numbers and any(not each.forbids_expunge for each in group):
-            continue
-        if not client.world.is_ours and (request.verb == "SEARCH" or request.is_last):
             continue
         group.append(request)
         if request.is_last:
@@ -159,7 +157,7 @@ def _copy(client: Client, model: Model | None, chance: random.Random) -> Request
 def _move(client: Client, model: Model | None, chance: random.Random) -> Request:
     assert model is not None
     some = _mortal(model, chance)
-    if "MOVE" not in client.capabilities or not some:
+    if "MOVE" not in client.capabilities or not some or not (model.is_writable or client.world.is_ours):
         return _copy(client, model, chance)
     return Move(model, some, chance.random() < 0.5, chance.choice(names.ALL))
 
@@ -231,12 +229,14 @@ def _manage(client: Client, model: Model | None, chance: random.Random) -> Reque
             Rename(one, other),
             Rename(place, another),
         ],
-        (5, 3, 2, 2),
+        # Dovecot's sessions do not survive that a mailbox is renamed.
+        (5, 3, 2, 2) if client.world.is_ours else (5, 3, 0, 0),
     )[0]
 
 
 def _status(client: Client, model: Model | None, chance: random.Random) -> Request:
-    return Status(chance.choice(names.ALL))
+    others = [each for each in names.ALL if client.world.is_ours or model is None or each != model.name]
+    return Status(chance.choice(others))
 
 
 def _noop(client: Client, model: Model | None, chance: random.Random) -> Request:

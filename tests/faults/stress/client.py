@@ -14,7 +14,7 @@ from contextlib import suppress
 from tests.faults.stress import choices
 from tests.faults.stress.ledger import Ledger
 from tests.faults.stress.model import Model
-from tests.faults.stress.names import is_perishable
+from tests.faults.stress.names import KEEPERS, is_perishable
 from tests.faults.stress.reading import FetchMessages, Noop
 from tests.faults.stress.replies import (
     Condition,
@@ -109,7 +109,8 @@ class Client:
         return False
 
     def _ended(self, gone: Gone) -> None:
-        if self.wire is None or self.world.is_rough:
+        is_excused = not self.world.is_ours and self.model is not None and self._is_gone(self.model)
+        if self.wire is None or self.world.is_rough or is_excused:
             self.drop()
             return
         words = ", ".join(each.name for each in self.inflight) or "nothing"
@@ -224,8 +225,8 @@ class Client:
             expect(current is not None and current.verb == "SEARCH", "SEARCH", f"unasked: {reply}")
         elif isinstance(reply, Condition):
             expect(reply.word == "OK", "untagged", f"{reply}")
-        for request in [*self.inflight][: 1 if self.world.is_ours else None]:
-            request.heard(self, reply)
+        if current is not None:
+            current.heard(self, reply)
 
     def _tell(self, model: Model, reply: Reply) -> None:
         match reply:
@@ -243,10 +244,9 @@ class Client:
                 raise AssertionError(reply)
 
     def _end(self, tagged: Tagged) -> None:
-        candidates = [*self.inflight][: 1 if self.world.is_ours else None]
-        request = next((each for each in candidates if each.tag == tagged.tag), None)
-        if request is None:
+        if not self.inflight or self.inflight[0].tag != tagged.tag:
             raise Violation("tag", f"{tagged} while {[each.name for each in self.inflight]} are under way")
+        request = self.inflight[0]
         code = tagged.code[0] if tagged.code else ""
         if tagged.word == "OK":
             request.done(self, tagged)
@@ -256,11 +256,16 @@ class Client:
             request.lost(self)
         else:
             raise Violation("refused", f"{request.name} {request.octets()[:100]!r}: {tagged}")
-        self.inflight.remove(request)
+        self.inflight.popleft()
         self._count(request, tagged)
 
     def _is_expected(self, request: Request, code: str) -> bool:
-        return code in request.refusals or (bool(request.refusals) and not code and not self.world.is_ours)
+        if code in request.refusals:
+            return True
+        is_gone = self.model is not None and self._is_gone(self.model)
+        return not self.world.is_ours and (
+            (not code and (bool(request.refusals) or is_gone)) or code == "EXPUNGEISSUED"
+        )
 
     def _count(self, request: Request, tagged: Tagged) -> None:
         words = request.name.split()[1:]
@@ -270,12 +275,16 @@ class Client:
     def _bye(self, reply: Condition) -> None:
         """A mailbox that was deleted elsewhere ends its sessions; nothing else does, unless copies are stopped."""
         model = self.model
-        is_deleted = (
-            model is not None and is_perishable(model.name) and self.ledger.deletions > model.deletions
-        )
+        is_deleted = model is not None and self._is_gone(model)
         expect(is_deleted or self.world.is_rough, "BYE", f"{reply}")
         self.drop()
         raise Gone("said BYE")
+
+    def _is_gone(self, model: Model) -> bool:
+        """Whether somebody may have deleted this mailbox since it was opened."""
+        if not self.world.is_ours:
+            return model.name not in KEEPERS
+        return is_perishable(model.name) and self.ledger.deletions > model.deletions
 
     async def leave(self) -> None:
         """Logs out."""

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from bench import peers
 from tests.faults.stress.delivery import by_smtp
+from tests.faults.stress.ledger import Ledger
 from tests.faults.stress.world import User, World
 
 # It takes ten connections of one account from one address.
@@ -24,6 +25,7 @@ def world() -> Iterator[World]:
             User(
                 peers.reader(number),
                 peers.PASSWORD,
+                Ledger(makes_up=True),
                 ways=(by_smtp(lambda: peer.delivery, peer.greeting, peers.reader(number)),),
             )
             for number in (1, 2)

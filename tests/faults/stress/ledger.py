@@ -46,9 +46,10 @@ def name_in(octets: bytes) -> str:
 
 
 class Ledger:
-    """One account's."""
+    """One account's. makes_up: whether what is expunged may be read as NIL or as nothing much (RFC 2180 §4.1.2)."""
 
-    def __init__(self) -> None:
+    def __init__(self, makes_up: bool = False) -> None:
+        self.makes_up = makes_up
         self.highest: dict[tuple[str, str | int], int] = {}
         self.origin: dict[Place, Place | None] = {}  # every acknowledged message; a copy names its source
         self.names: dict[Place, str] = {}

@@ -208,6 +208,8 @@ class Model:
             if not item:
                 continue
             octets = value if isinstance(value, bytes) else spelled
+            if self.ledger.makes_up and (value is None or len(octets) <= 3 or octets.startswith(b"((NIL")):
+                continue
             if item == "BODY[]":
                 self.ledger.same(place, "RFC822.SIZE", str(len(octets)))
             if item in _NAMED and (name := name_in(octets)):

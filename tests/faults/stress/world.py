@@ -31,9 +31,10 @@ class Undecided(Exception):
 class World:
     """ports: where IMAP is served now, by any copy. is_rough: copies are killed meanwhile.
 
-    is_ours: False for a server that answers several pipelined commands at the same time (RFC 9051 §5.5 allows it; what
-    has untagged answers of its own is then sent alone), refuses without response codes, and says OK to STORE and
-    EXPUNGE after EXAMINE without doing it.
+    is_ours: False for a server that answers pipelined commands at the same time and in any order (RFC 9051 §5.5 allows
+    it, so nothing is pipelined), refuses without response codes, says OK to STORE and EXPUNGE after EXAMINE without
+    doing it, answers STORE with flags as they were before or passes over what it does not change, tells STATUS of the
+    selected mailbox as that session knows it, and ends sessions whose mailbox was renamed.
     """
 
     ports: Callable[[], Sequence[int]]

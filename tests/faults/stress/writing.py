@@ -80,6 +80,8 @@ class StoreFlags(OnMessages):
                 if message.flags is not None:
                     message.flags = self._apply(message.flags)
             return
+        if not client.world.is_ours:
+            return
         self.leave_out(self._missing(), is_told=False)
         wrong = [
             (m.uid, told)
