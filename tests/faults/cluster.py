@@ -94,14 +94,18 @@ class Idler:
 
 
 @contextmanager
-def door(system: System, name: str, storage: str) -> Iterator[dict[str, int]]:
-    """One more door of a kind, which knows only these copies of storage; its ports by name."""
+def door(system: System, name: str, storage: str, **settings: str) -> Iterator[dict[str, int]]:
+    """One more door of a kind, which knows only these copies of storage; its ports by name.
+
+    settings: its own by name, as in CONNECTIONS="3".
+    """
     reading, writing = os.pipe()
     free = {f"RESTANTE_{each}": "0" for each in (f"{name.upper()}_PORT", f"{name.upper()}_TLS_PORT")}
     if name == "smtp":
         del free["RESTANTE_SMTP_TLS_PORT"]
     kept = {key: value for key, value in os.environ.items() if not key.startswith("RESTANTE_")}
-    own = {"RESTANTE_HOME": str(system.home), "RESTANTE_STORAGE": storage, "RESTANTE_READY_FD": str(writing)}
+    own = {f"RESTANTE_{name.upper()}_{each}": value for each, value in settings.items()}
+    own |= {"RESTANTE_HOME": str(system.home), "RESTANTE_STORAGE": storage, "RESTANTE_READY_FD": str(writing)}
     with (system.home / "logs" / f"{name}-extra.log").open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", f"services.{name}"],
