@@ -73,13 +73,13 @@ def unfold(value: bytes) -> bytes:
 def select_fields(header: bytes, names: Collection[bytes], *, inverse: bool) -> bytes:
     """The octets of the fields that were named (or of all others), and the empty line. RFC 9051 §6.4.5.1.
 
-    Lines that are no field have no name, so only the inverse selection holds them.
+    Lines that are no field have no name, so only the inverse selection holds them. A header that ends without an empty
+    line has none here either.
     """
     wanted = {name.lower() for name in names}
     parts = [header[start:end] for name, start, end in fields(header) if (name in wanted) is not inverse]
-    if parts and not parts[-1].endswith(b"\n"):
+    if header.endswith((b"\n\r\n", b"\n\n")) or header in {b"\r\n", b"\n"}:
         parts.append(b"\r\n")
-    parts.append(b"\r\n")
     return b"".join(parts)
 
 

@@ -71,12 +71,16 @@ def test_the_inverse_selection_keeps_everything_else() -> None:
 def test_no_field_selected_is_an_empty_line() -> None:
     """RFC 9051 §6.4.5.1."""
     assert select_fields(HEADER, [b"x-none"], inverse=False) == b"\r\n"
-    assert select_fields(b"", [b"x-none"], inverse=True) == b"\r\n"
+    assert select_fields(b"\n", [b"x-none"], inverse=True) == b"\r\n"
 
 
-def test_a_last_field_without_line_end_gets_one() -> None:
-    """RFC 9051 §6.4.5.1."""
-    assert select_fields(b"A: b\r\nC: d", [b"c"], inverse=False) == b"C: d\r\n\r\n"
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [(b"", b""), (b"A: b\r\n", b""), (b"A: b\r\nC: d", b"C: d"), (b"C: d\n\n", b"C: d\n\r\n")],
+)
+def test_a_header_without_an_empty_line_gets_none(header: bytes, expected: bytes) -> None:
+    """RFC 9051 §6.4.5.1: "except in the case of a message that has no body and no blank line"."""
+    assert select_fields(header, [b"c"], inverse=False) == expected
 
 
 def test_both_selections_together_are_the_header(message: bytes) -> None:
