@@ -9,6 +9,8 @@ READY := .venv/.ready
 GENERATED := build/gen/.made
 PROTOS := $(wildcard protos/restante/v1/*.proto)
 T ?=
+# Whatever ends make, kill -9 included, ends what it runs.
+WITH_MAKE := $(if $(shell command -v setpriv),setpriv --pdeathsig TERM --)
 
 help: ## Lists the targets.
 	@awk 'BEGIN {FS = ":.*## "} \
@@ -17,7 +19,7 @@ help: ## Lists the targets.
 
 ##@ Use it
 run: $(READY) $(GENERATED) ## Starts everything: PostgreSQL, storage and the doors. Ctrl-C stops it; mail stays in .restante/.
-	@exec $(BIN)/restante up
+	@exec $(WITH_MAKE) $(BIN)/restante up
 
 ##@ Work on it
 test: $(READY) $(GENERATED) ## Runs every test against a PostgreSQL of its own. T="tests/unit -k copy" runs some.
@@ -55,18 +57,23 @@ ifneq ($(shell cat $(READY) 2>/dev/null),$(CURDIR))
 .PHONY: $(READY)
 endif
 
+PIP := $(BIN)/python -m pip install --disable-pip-version-check
+# A dot for each package that is fetched, and a word when they are installed.
+PROGRESS := while read -r word _; do case $$word in Collecting) printf .;; Installing) printf " fetched, installing";; esac; done
+
 $(READY): requirements.txt pyproject.toml
-	@command -v $(PYTHON) >/dev/null || { echo "python3 is missing: apt-get install python3 python3-venv" >&2; exit 1; }
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is missing: apt-get install python3 python3-venv" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "$$($(PYTHON) --version) is too old, 3.11 is needed: apt-get install python3.11 python3.11-venv, then make PYTHON=python3.11 …" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
-	  { echo "python3 has no ensurepip: apt-get install python3-venv" >&2; exit 1; }
+	  { echo "$(PYTHON) has no ensurepip: apt-get install python3-venv" >&2; exit 1; }
 	@[ -w . ] || { echo "$(CURDIR) is not writable by $$(id -un): clone it where you may write" >&2; exit 1; }
-	@echo "setting up .venv (once, about half a minute)"
+	@echo "setting up .venv, once; it takes about a minute"
 	@[ ! -e $@ ] || [ "$$(cat $@)" = "$(CURDIR)" ] || rm -rf .venv
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@PYTHONUNBUFFERED=1 bash -o pipefail -c '$(PIP) --progress-bar off --require-hashes -r requirements.txt | { $(PROGRESS); }'; \
+	  failed=$$?; echo; [ $$failed = 0 ] || echo "pip could not install everything: it needs a package index, and then make once more" >&2; exit $$failed
+	@$(PIP) --quiet --no-deps --no-build-isolation -e .
 	@echo "$(CURDIR)" > $@
 
 $(GENERATED): $(PROTOS) | $(READY)

@@ -6,14 +6,24 @@ The rule: a command answers in lines or JSON and exits with 0, 1 (refused) or 2 
 import os
 import subprocess
 import sys
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
 from services.cli import accounts, domains
 from services.cli.output import refusals
+from services.plumbing.failures import SettingsWrong
+
+EPILOG = (
+    "`up` comes first; `domain` and `account` speak with what runs. The environment sets everything (`settings` lists "
+    "it): RESTANTE_HOME names the folder, RESTANTE_STORAGE and RESTANTE_TOKEN_FILE a storage elsewhere. Exit codes: 0, "
+    "1 refused, 2 a wrong setting or argument."
+)
 
 app = typer.Typer(
     help="Restante, a mail store.",
+    epilog=EPILOG,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -23,19 +33,45 @@ app.add_typer(domains.app, name="domain")
 app.add_typer(accounts.app, name="account")
 
 
-@app.command("up")
-def up(
-    settings: bool = typer.Option(False, "--settings", help="Print the supervisor's settings and end."),
+def show_version(is_asked: bool) -> None:
+    """What --version prints."""
+    if is_asked:
+        sys.stdout.write(f"restante {version('restante')}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    is_version: Annotated[
+        bool,
+        typer.Option("--version", callback=show_version, is_eager=True, help="Print the version and end."),
+    ] = False,
 ) -> None:
+    """Restante, a mail store."""
+
+
+@app.command("up")
+def up() -> None:
     """Start PostgreSQL, storage and the doors on this machine, and stop them on Ctrl-C."""
     from services.cli.up import command
-    from services.cli.up.settings import UpSettings
 
     with refusals():
-        if settings:
-            sys.stdout.write(UpSettings.read(os.environ).manual() + "\n")
-            return
         command.up(os.environ)
+
+
+@app.command("settings")
+def settings(
+    process: Annotated[
+        str | None, typer.Argument(metavar="[PROCESS]", help="up, postgres, storage, smtp, imap or pop3.")
+    ] = None,
+) -> None:
+    """Print the settings of all processes or of one, with what each is for and what it is now."""
+    from services.cli.processes import SETTINGS, manual
+
+    with refusals():
+        if process is not None and process not in SETTINGS:
+            raise SettingsWrong(f"there is no {process}: there are {', '.join(SETTINGS)}")
+        sys.stdout.write(manual(os.environ, [process] if process else SETTINGS) + "\n")
 
 
 @app.command("migrate")

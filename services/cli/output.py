@@ -12,8 +12,14 @@ from typing import Annotated, Any
 
 import typer
 
-from services.mail.errors import MailError
+from services.mail.errors import AccountUnknown, DomainUnknown, MailError
 from services.plumbing.failures import CannotStart, SettingsWrong
+
+# What to do, where the refusal itself, which mail clients hear too, does not say it.
+ADVICE = {
+    DomainUnknown: "restante domain add takes mail for it",
+    AccountUnknown: "restante account list prints those that there are",
+}
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -28,7 +34,8 @@ def refusals() -> Iterator[None]:
     except CannotStart as reason:
         raise refuse(str(reason), 1) from None
     except MailError as refusal:
-        raise refuse(refusal.text, 1) from None
+        advice = ADVICE.get(type(refusal))
+        raise refuse(f"{refusal.text}: {advice}" if advice else refusal.text, 1) from None
 
 
 def refuse(line: str, code: int) -> typer.Exit:

@@ -13,7 +13,7 @@ from services.cli.up.home import Home
 from services.mail.errors import StoreUnavailable
 from services.mail.store.accounts import Accounts
 from services.plumbing.failures import CannotStart
-from services.plumbing.settings import Settings
+from services.plumbing.settings import SharedSettings
 
 T = TypeVar("T")
 
@@ -21,7 +21,7 @@ T = TypeVar("T")
 FIND_SECONDS: Final = 3.0
 
 
-class CliSettings(Settings):
+class CliSettings(SharedSettings):
     """The commands' own settings: none but the shared ones."""
 
     process: ClassVar[str] = "cli"

@@ -6,12 +6,12 @@ runs, and a name that nobody knows stops the start with its nearest right spelli
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from services.plumbing.failures import SettingsWrong
@@ -28,7 +28,12 @@ def hostname() -> str:
 
 
 class SharedSettings(BaseSettings):
-    """What every process reads under the same name."""
+    """What every process reads under the same name, and how settings are read at all.
+
+    process: the name, as in RESTANTE_<PROCESS>_…
+    """
+
+    process: ClassVar[str] = ""
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -79,14 +84,75 @@ class SharedSettings(BaseSettings):
         description="The same database without a pooler between, for LISTEN and migrations. By default the same.",
     )
 
+    @field_validator("database_url", "database_direct_url")
+    @classmethod
+    def _check_scheme(cls, url: SecretStr | None) -> SecretStr | None:
+        # What psycopg says of another one shows the password in it.
+        if url is not None and not url.get_secret_value().startswith(("postgresql://", "postgres://")):
+            raise ValueError("should begin with postgresql://")
+        return url
+
+    @model_validator(mode="after")
+    def _check_mutual_tls(self) -> Self:
+        files = (self.rpc_certificate, self.rpc_key, self.rpc_authority)
+        if any(files) and not all(files):
+            raise ValueError("mutual TLS takes all of RESTANTE_RPC_CERTIFICATE, _KEY and _AUTHORITY")
+        return self
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str] | None = None) -> Self:
+        """The settings as the environment has them.
+
+        Raises SettingsWrong: unknown names with their nearest right spelling, or values that do not fit.
+        """
+        environment = os.environ if environment is None else environment
+        names = {cls.name_of(field): field for field in cls.model_fields}
+        check_names(environment, cls.process, set(names))
+        values = {field: environment[name] for name, field in names.items() if environment.get(name)}
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            wrong = (
+                ": ".join((*map(cls.name_of, map(str, each["loc"][:1])), plain(each["msg"])))
+                for each in error.errors()
+                if each["type"] != "default_factory_not_called"
+            )
+            raise SettingsWrong("; ".join(wrong)) from None
+
+    @classmethod
+    def name_of(cls, field: str) -> str:
+        """The environment variable of a field."""
+        if field in SharedSettings.model_fields:
+            return f"RESTANTE_{field.upper()}"
+        return f"RESTANTE_{cls.process.upper()}_{field.upper()}"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Values come through read() alone, so that a test's own mapping is all there is."""
+        return (init_settings,)
+
+    def manual(self, fields: Container[str] | None = None) -> str:
+        """Settings (all, or some fields) with value, default and what each is for; secrets are masked."""
+        pristine = type(self)(home=type(self).model_fields["home"].default)
+        entries = []
+        for field, info in type(self).model_fields.items():
+            if fields is not None and field not in fields:
+                continue
+            value, default = getattr(self, field), getattr(pristine, field)
+            note = "" if value == default else f"  (default {show(default)})"
+            entries.append(f"{self.name_of(field)}={show(value)}{note}\n    {info.description}")
+        return "\n".join(entries)
+
 
 class Settings(SharedSettings):
-    """The base of each process's own class; its fields are read under the process's name.
-
-    process: the name, as in RESTANTE_<PROCESS>_…; environment: what is read when no other mapping is given.
-    """
-
-    process: ClassVar[str] = ""
+    """The base of the class of each process that serves; its fields are read under the process's name."""
 
     admin_address: str = Field(
         default="127.0.0.1",
@@ -103,33 +169,6 @@ class Settings(SharedSettings):
     )
 
     @classmethod
-    def read(cls, environment: Mapping[str, str] | None = None) -> Self:
-        """The settings as the environment has them.
-
-        Raises SettingsWrong: unknown names with their nearest right spelling, or values that do not fit.
-        """
-        environment = os.environ if environment is None else environment
-        names = {cls.name_of(field): field for field in cls.model_fields}
-        check_names(environment, cls.process, set(names))
-        values = {field: environment[name] for name, field in names.items() if environment.get(name)}
-        try:
-            return cls.model_validate(values)
-        except ValidationError as error:
-            wrong = (
-                f"{cls.name_of(str(each['loc'][0]))}: {each['msg'][:1].lower()}{each['msg'][1:]}"
-                for each in error.errors()
-                if each["type"] != "default_factory_not_called"
-            )
-            raise SettingsWrong("; ".join(wrong)) from None
-
-    @classmethod
-    def name_of(cls, field: str) -> str:
-        """The environment variable of a field."""
-        if field in SharedSettings.model_fields:
-            return f"RESTANTE_{field.upper()}"
-        return f"RESTANTE_{cls.process.upper()}_{field.upper()}"
-
-    @classmethod
     def name_of_port(cls, settings: Self, port: int) -> str:
         """The environment variable that asked for a port, or nothing."""
         fields = (
@@ -137,27 +176,11 @@ class Settings(SharedSettings):
         )
         return next((cls.name_of(field) for field in fields), "")
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Values come through read() alone, so that a test's own mapping is all there is."""
-        return (init_settings,)
 
-    def manual(self) -> str:
-        """Every setting with its value, its default and what it is for; secrets are masked."""
-        pristine = type(self)(home=type(self).model_fields["home"].default)
-        entries = []
-        for field, info in type(self).model_fields.items():
-            value, default = getattr(self, field), getattr(pristine, field)
-            note = "" if value == default else f"  (default {show(default)})"
-            entries.append(f"{self.name_of(field)}={show(value)}{note}\n    {info.description}")
-        return "\n".join(entries)
+def plain(message: str) -> str:
+    """What pydantic says, as a part of our sentence."""
+    message = message.removeprefix("Value error, ")
+    return message[:1].lower() + message[1:]
 
 
 def show(value: Any) -> str:

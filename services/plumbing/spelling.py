@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from services.plumbing.failures import SettingsWrong
 
 PREFIX = "RESTANTE_"
-PROCESSES = ("smtp", "imap", "pop3", "relay", "web", "storage", "postgres", "cli", "up", "bench")
+PROCESSES = ("smtp", "imap", "pop3", "storage", "postgres", "cli", "up")
 # Read by the supervisor's children and by the tests; not settings.
 OTHERS = frozenset({"RESTANTE_READY_FD", "RESTANTE_CORPUS"})
 

@@ -1,12 +1,16 @@
 """Starting and stopping: what `make run` promises."""
 
+import json
 import os
+import pty
 import re
 import signal
 import socket
 import stat
 import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,13 +20,30 @@ from tests.tools import need
 
 def start(home: Path, **settings: str) -> "subprocess.CompletedProcess[str]":
     """A start that is expected to fail."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("RESTANTE_")}
-    environment |= {f"RESTANTE_{name}": "0" for name in PORTS}
-    environment |= {f"RESTANTE_{name}": value for name, value in settings.items()}
-    environment["RESTANTE_HOME"] = str(home)
+    environment = settings_of(home) | {f"RESTANTE_{name}": value for name, value in settings.items()}
     return subprocess.run(
         [RESTANTE, "up"], env=environment, capture_output=True, text=True, check=False, timeout=60
     )
+
+
+def settings_of(home: Path) -> dict[str, str]:
+    """An environment with a folder of its own and free ports."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("RESTANTE_")}
+    return {**kept, **{f"RESTANTE_{name}": "0" for name in PORTS}, "RESTANTE_HOME": str(home)}
+
+
+def pids_of(home: Path) -> list[int]:
+    """The supervisor and all that it started, once all of it runs."""
+
+    def record() -> dict[str, Any]:
+        file = home / "running.json"
+        found: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+        return found
+
+    await_that(lambda: "smtp" in record().get("services", {}), "it does not start")
+    running = record()
+    postmaster = int((home / "postgres" / "postmaster.pid").read_text().splitlines()[0])
+    return [running["pid"], postmaster, *(each["pid"] for each in running["services"].values())]
 
 
 def is_gone(pid: int) -> bool:
@@ -105,11 +126,41 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     assert "set RESTANTE_HOME" in refused.stderr
 
 
-def test_a_misspelt_setting_is_named_with_its_right_spelling(tmp_path: Path) -> None:
-    """Whoever sets RESTANTE_UP_STORAGE means RESTANTE_UP_STORAGES."""
+def test_settings_that_are_wrong_are_all_named_before_anything_is_started(tmp_path: Path) -> None:
+    """Whoever sets RESTANTE_UP_STORAGE means RESTANTE_UP_STORAGES; and so with those of every process."""
     refused = start(tmp_path / "home", UP_STORAGE="2")
     assert refused.returncode == 2
     assert "RESTANTE_UP_STORAGES" in refused.stderr
+    refused = start(
+        tmp_path / "home", IMAP_PROT="1", POP3_IDLE_SECONDS="often", POSTGRES_OPTION="x=y", LOG_LEVEL="info"
+    )
+    assert refused.returncode == 2
+    assert refused.stderr.count("\n") == 1
+    for name in ("RESTANTE_IMAP_PORT", "RESTANTE_POP3_IDLE_SECONDS", "RESTANTE_POSTGRES_OPTIONS"):
+        assert name in refused.stderr
+    assert not (tmp_path / "home").exists()
+
+
+def test_the_manual_has_the_settings_of_every_process() -> None:
+    """Each once, with what it is for."""
+    done = subprocess.run([RESTANTE, "settings"], capture_output=True, text=True, check=True)
+    for name in (
+        "HOME",
+        "UP_STORAGES",
+        "POSTGRES_OPTIONS",
+        "STORAGE_REFLECTION",
+        "SMTP_PORT",
+        "POP3_TLS_PORT",
+    ):
+        assert len(re.findall(rf"^RESTANTE_{name}=", done.stdout, re.MULTILINE)) == 1, name
+    refused = subprocess.run([RESTANTE, "settings", "imp"], capture_output=True, text=True, check=False)
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+
+
+def test_the_version_is_told() -> None:
+    """What is installed."""
+    done = subprocess.run([RESTANTE, "--version"], capture_output=True, text=True, check=True)
+    assert re.fullmatch(r"restante \d+\.\d+\.\d+\n", done.stdout)
 
 
 def test_accounts_take_any_password(system: System) -> None:
@@ -156,6 +207,49 @@ def test_what_dies_is_started_again_where_it_was(tmp_path: Path) -> None:
         pids = [each["pid"] for each in system.record["services"].values()] + [system.postmaster_pid()]
         system.process.kill()
         await_that(lambda: all(is_gone(pid) for pid in pids), "something outlives the supervisor")
+
+
+# As make is: in a session of its own with a terminal, it takes the hangup and goes on waiting.
+TAKES_THE_HANGUP = """
+import fcntl, signal, subprocess, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+signal.signal(signal.SIGHUP, lambda *_: None)
+sys.exit(subprocess.call(sys.argv[1:]))
+"""
+
+
+@pytest.mark.timeout(240)
+def test_a_window_that_is_closed_ends_what_was_started_in_it(tmp_path: Path) -> None:
+    """Also where the window's own process tells nobody of it."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-c", TAKES_THE_HANGUP, RESTANTE, "up"],
+        env=settings_of(tmp_path / "home"),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    ) as window:
+        os.close(theirs)
+        pids = pids_of(tmp_path / "home")
+        os.close(ours)
+        await_that(lambda: all(is_gone(pid) for pid in pids), "something outlives its window")
+        assert window.wait(30) == 0
+
+
+@pytest.mark.timeout(240)
+def test_killing_make_ends_what_it_started(tmp_path: Path) -> None:
+    """kill -9, which make cannot pass on."""
+    with subprocess.Popen(
+        [need("make", "make"), "run"],
+        cwd=Path(__file__).parents[2],
+        env=settings_of(tmp_path / "home"),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    ) as make:
+        pids = pids_of(tmp_path / "home")
+        make.kill()
+        await_that(lambda: all(is_gone(pid) for pid in pids), "something outlives make")
 
 
 def test_commands_say_that_nothing_runs(tmp_path: Path) -> None:

@@ -9,10 +9,10 @@ import psycopg
 import pytest
 
 from services.plumbing.failures import CannotStart
-from services.storage.embedded import EmbeddedPostgres
 from services.storage.embedded.binaries import Binaries, find_binaries
 from services.storage.embedded.cluster import Cluster
 from services.storage.embedded.identity import Identity, choose_identity
+from services.storage.embedded.server import EmbeddedPostgres
 
 OPTIONS = {"shared_buffers": "32MB", "fsync": "off"}
 

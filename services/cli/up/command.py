@@ -13,11 +13,13 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
+from services.cli.processes import DOORS, POSTGRES, STORAGE, check_settings
 from services.cli.store import open_accounts
 from services.cli.up.card import add_command, address_lines, read_command, send_command
 from services.cli.up.home import FirstAccount, Home
 from services.cli.up.settings import UpSettings
 from services.cli.up.supervisor import Supervisor
+from services.cli.up.terminal import on_hangup
 from services.mail.errors import AccountUnknown, AddressInUse
 
 LEFTOVER_SECONDS = 15.0
@@ -26,6 +28,8 @@ LEFTOVER_SECONDS = 15.0
 def up(environment: Mapping[str, str]) -> None:
     """Runs the system until it is told to stop. Raises CannotStart."""
     settings = UpSettings.read(environment)
+    own_server = () if settings.database_url is None else (POSTGRES,)
+    check_settings(environment, [each for each in (POSTGRES, STORAGE, *DOORS) if each not in own_server])
     home = Home(settings.home.resolve())
     # A path of the environment means the folder that the command was given in.
     settings = settings.model_copy(update={"home": home.folder})
@@ -41,23 +45,24 @@ async def run(settings: UpSettings, home: Home, environment: Mapping[str, str]) 
     console = Notices(highlight=False, soft_wrap=True)
     supervisor = Supervisor(settings, home, environment, lambda said: console.print(f"  {escape(said)}"))
     stopping = asyncio.Event()
-    listen_for_signals(stopping, supervisor)
-    console.print(f"Restante starts in {escape(str(home.folder))}")
-    start = asyncio.create_task(start_all(supervisor, settings, home))
-    told = asyncio.create_task(stopping.wait())
-    try:
-        await asyncio.wait({start, told}, return_when=asyncio.FIRST_COMPLETED)
-        if start.done():
-            show_card(console, supervisor, start.result(), settings)
-            await told
-    finally:
-        start.cancel()
-        told.cancel()
-        with suppress(BaseException):
-            await start
-        if stopping.is_set():
-            console.print("stopping")
-        await supervisor.stop()
+    with on_hangup(stopping.set):
+        listen_for_signals(stopping, supervisor)
+        console.print(f"Restante starts in {escape(str(home.folder))}")
+        start = asyncio.create_task(start_all(supervisor, settings, home))
+        told = asyncio.create_task(stopping.wait())
+        try:
+            await asyncio.wait({start, told}, return_when=asyncio.FIRST_COMPLETED)
+            if start.done():
+                show_card(console, supervisor, start.result(), settings)
+                await told
+        finally:
+            start.cancel()
+            told.cancel()
+            with suppress(BaseException):
+                await start
+            if stopping.is_set():
+                console.print("stopping")
+            await supervisor.stop()
 
 
 class Notices(Console):

@@ -8,6 +8,8 @@ import json
 import os
 import secrets
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -15,6 +17,7 @@ from typing import Any, TextIO
 from services.cli.up.certificate import make_certificate
 from services.plumbing.failures import CannotStart
 from services.plumbing.files import write_secret
+from services.plumbing.net.tls import TlsContext
 from services.plumbing.settings import SharedSettings
 
 
@@ -44,19 +47,18 @@ class Home:
 
     def prepare(self, settings: SharedSettings) -> None:
         """Makes folders, certificate and token where they are missing. Raises CannotStart."""
-        try:
+        with written(self.folder, "RESTANTE_HOME"):
             for folder in (self.folder, self.logs, self.folder / "keys"):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with written(settings.tls_certificate, "RESTANTE_TLS_CERTIFICATE"):
             if not settings.tls_certificate.exists() and not settings.tls_key.exists():
                 make_certificate(settings.tls_certificate, settings.tls_key, settings.hostname)
+        with written(settings.token_file, "RESTANTE_TOKEN_FILE"):
             if not settings.token_file.exists():
                 settings.token_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 write_secret(settings.token_file, secrets.token_urlsafe(32) + "\n")
-        except OSError as error:
-            raise CannotStart(
-                f"{error.filename or self.folder} cannot be written ({error.strerror}): "
-                "set RESTANTE_HOME to a folder where you may write"
-            ) from None
+        # Raises CannotStart, sooner than the doors would.
+        TlsContext(settings.tls_certificate, settings.tls_key)
 
     def hold(self) -> TextIO:
         """Takes the folder for this supervisor until the file returned is closed. Raises CannotStart."""
@@ -114,6 +116,19 @@ class Home:
         while any(is_ours(pid) for pid in leftovers) and time.monotonic() < deadline:
             time.sleep(0.05)
         self.record.unlink(missing_ok=True)
+
+
+@contextmanager
+def written(path: Path, setting: str) -> Iterator[None]:
+    """Names the setting that puts something elsewhere, where it cannot be written. Raises CannotStart."""
+    try:
+        yield
+    except OSError as error:
+        # What lies in the home moves with it.
+        setting = setting if setting in os.environ else "RESTANTE_HOME"
+        raise CannotStart(
+            f"{error.filename or path} cannot be written ({error.strerror}): set {setting} to where you may write"
+        ) from None
 
 
 def is_ours(pid: int) -> bool:

@@ -5,7 +5,6 @@ was started again is found where it was.
 """
 
 import errno
-import os
 import socket
 from collections.abc import Mapping
 
@@ -49,17 +48,24 @@ def take(setting: str, environment: Mapping[str, str], taken: list[socket.socket
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise PortInUse(address, int(asked), setting) from None
-        reason = os.strerror(error.errno) if error.errno else str(error)
+        if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+            raise CannotStart(
+                f"{address} is not an address of this machine: set {name_of_address(setting)} to one"
+            ) from None
         raise CannotStart(
-            f"port {asked} on {address} cannot be had ({reason}): set {setting} to another"
+            f"port {asked} on {address} cannot be had ({error.strerror}): set {setting} to another"
         ) from None
     return int(probe.getsockname()[1])
 
 
 def address_of(setting: str, environment: Mapping[str, str]) -> str:
     """The address that belongs to the setting of a port."""
-    process = setting.removeprefix("RESTANTE_").partition("_")[0]
-    return environment.get(f"RESTANTE_{process}_ADDRESS") or "127.0.0.1"
+    return environment.get(name_of_address(setting)) or "127.0.0.1"
+
+
+def name_of_address(setting: str) -> str:
+    """The setting of that address."""
+    return f"RESTANTE_{setting.removeprefix('RESTANTE_').partition('_')[0]}_ADDRESS"
 
 
 def free_ports(count: int) -> list[int]:

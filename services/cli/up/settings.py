@@ -5,12 +5,14 @@ The rule: what a process decides for itself is that process's setting and is han
 
 from typing import ClassVar
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from services.plumbing.settings import Settings
+from services.mail.address import canonical, parse_mailbox
+from services.mail.errors import InvalidAddress
+from services.plumbing.settings import SharedSettings
 
 
-class UpSettings(Settings):
+class UpSettings(SharedSettings):
     """The supervisor's own settings."""
 
     process: ClassVar[str] = "up"
@@ -29,3 +31,11 @@ class UpSettings(Settings):
     start_seconds: float = Field(
         default=60.0, gt=0, le=3600, description="How long one process may take until it is ready."
     )
+
+    @field_validator("first_account")
+    @classmethod
+    def _check_address(cls, address: str) -> str:
+        try:
+            return canonical(parse_mailbox(address))
+        except InvalidAddress as wrong:
+            raise ValueError(wrong.text) from None

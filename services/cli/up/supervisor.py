@@ -9,12 +9,12 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from services.cli.processes import DOORS
 from services.cli.up.child import Child
 from services.cli.up.home import Home
 from services.cli.up.ports import choose_ports, free_ports
 from services.cli.up.settings import UpSettings
 
-DOORS = ("smtp", "imap", "pop3")
 # Ctrl-C should not keep somebody waiting: a door says goodbye and ends sooner than in a cluster.
 DRAIN_SECONDS = "2"
 # Storage stops after the doors and then has nothing to wait for; stopped alone, it lets them finish what they began.

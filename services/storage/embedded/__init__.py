@@ -2,7 +2,3 @@
 
 The rule: nothing here is needed where RESTANTE_DATABASE_URL is set, and nothing of the data path knows that it exists.
 """
-
-from services.storage.embedded.server import EmbeddedPostgres
-
-__all__ = ["EmbeddedPostgres"]

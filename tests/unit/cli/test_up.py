@@ -1,5 +1,6 @@
 """The supervisor's parts: ports, home, certificate, card."""
 
+import os
 import shlex
 import socket
 import ssl
@@ -11,6 +12,7 @@ from services.cli.up.card import read_command, send_command
 from services.cli.up.certificate import make_certificate
 from services.cli.up.home import FirstAccount, Home
 from services.cli.up.ports import DEFAULTS, choose_ports, free_ports
+from services.cli.up.settings import UpSettings
 from services.plumbing.failures import CannotStart, PortInUse, SettingsWrong
 
 ACCOUNT = FirstAccount("o'neil@restante.test", "pa ss'\"$word")
@@ -47,6 +49,36 @@ def test_a_port_that_is_no_port_is_refused(wrong: str) -> None:
     """Before anything is started."""
     with pytest.raises(SettingsWrong, match="RESTANTE_POP3_PORT"):
         choose_ports({**FREE, "RESTANTE_POP3_PORT": wrong})
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1", "300.1.1.1", "no.such.name.invalid"])
+def test_an_address_that_is_not_ours_names_its_own_setting(address: str) -> None:
+    """Another port would not help."""
+    with pytest.raises(CannotStart, match="set RESTANTE_IMAP_ADDRESS"):
+        choose_ports({**FREE, "RESTANTE_IMAP_ADDRESS": address})
+
+
+def test_a_place_that_cannot_be_written_names_the_setting_that_put_it_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file stands where its folder should be."""
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("RESTANTE_TOKEN_FILE", str(tmp_path / "file" / "token"))
+    settings = UpSettings.read({**os.environ, "RESTANTE_HOME": str(tmp_path)})
+    with pytest.raises(CannotStart, match="set RESTANTE_TOKEN_FILE"):
+        Home(tmp_path).prepare(settings)
+
+
+def test_a_first_account_is_an_address() -> None:
+    """Noticed before a system is started that could not make it."""
+    with pytest.raises(SettingsWrong, match=r"RESTANTE_UP_FIRST_ACCOUNT: .*@"):
+        UpSettings.read({"RESTANTE_UP_FIRST_ACCOUNT": "banana"})
+
+
+def test_the_supervisor_has_no_settings_of_a_process_that_serves() -> None:
+    """It has no admin port and drains nothing: to set one would do nothing."""
+    with pytest.raises(SettingsWrong, match="RESTANTE_UP_ADMIN_PORT"):
+        UpSettings.read({"RESTANTE_UP_ADMIN_PORT": "1"})
 
 
 def test_the_certificate_is_trusted_by_itself(tmp_path: Path) -> None:

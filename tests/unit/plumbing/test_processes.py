@@ -107,3 +107,14 @@ def test_settings_and_help_are_printed() -> None:
     """Both without starting anything."""
     assert "RESTANTE_POP3_PORT=0\n" in run_to_end("--settings").stdout
     assert "usage: " in run_to_end("--help").stdout
+    assert "usage: " in run_to_end("--help", RESTANTE_POP3_PROT="1").stdout
+
+
+def test_help_names_the_program_and_its_tasks() -> None:
+    """As one starts it: not every process is named as its module."""
+    for module, task in (("services.storage", "verify"), ("services.storage.embedded", "--settings")):
+        done = subprocess.run(
+            [sys.executable, "-m", module, "--help"], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        assert f"usage: python -m {module} [" in done.stdout
+        assert f"\n  {task} " in done.stdout

@@ -62,6 +62,16 @@ def test_a_value_that_does_not_fit_is_named_once_and_not_shown() -> None:
     assert "hunter2" not in str(wrong.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("DATABASE_URL", "mysql://mail:hunter2@host/mail"), ("RPC_KEY", "/hunter2")]
+)
+def test_what_no_process_can_use_is_refused_by_all(name: str, value: str) -> None:
+    """Another kind of database; a part of what mutual TLS takes."""
+    with pytest.raises(SettingsWrong, match=f"RESTANTE_{name[:4]}") as wrong:
+        Pop3.read({f"RESTANTE_{name}": value})
+    assert "hunter2" not in str(wrong.value)
+
+
 def test_the_manual_tells_value_default_and_meaning_but_no_secret() -> None:
     """What --settings prints."""
     manual = Pop3.read({"RESTANTE_POP3_PORT": "110", "RESTANTE_POP3_PEPPER": "hunter2"}).manual()
