@@ -99,6 +99,7 @@ class Session:
         words = ["IMAP4rev1", *_CERTAIN]
         if self.state.account is not None:
             words += registry.capabilities(State.LOGGED_IN)
+            words.append(f"APPENDLIMIT={self.door.settings.message_octets}")  # RFC 7889 §2
         else:
             words += registry.capabilities(State.NOT_AUTHENTICATED)
             if not self.connection.has_tls:
@@ -218,6 +219,7 @@ class Session:
 
     def _read(self, octets: bytes) -> tuple[Row, Command]:
         args = Arguments(octets)
+        args.are_names_utf8 = self.state.is_rev2
         self.tag = args.tag()
         row, self.name = registry.read_verb(args)
         if not row.states & self.state.now:

@@ -3,6 +3,7 @@
 from services.imap.commands import (
     appending,
     copying,
+    counting,
     enabling,
     expunging,
     fetching,
@@ -17,6 +18,6 @@ from services.imap.commands import (
 )
 
 FAMILIES = (
-    general, login, enabling, selection, listing, mailboxes,
+    general, login, enabling, selection, listing, counting, mailboxes,
     fetching, storing, searching, copying, appending, expunging, idling,
 )  # fmt: skip

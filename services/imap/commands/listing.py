@@ -1,46 +1,78 @@
-"""LIST, LSUB, STATUS, NAMESPACE: which mailboxes there are. RFC 9051 §6.3.9."""
+"""LIST, LSUB, NAMESPACE: which mailboxes there are. RFC 9051 §6.3.9."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
+from services.imap.commands.counting import counters_of, notes_modseqs
 from services.imap.registry import WithoutArguments, command
 from services.imap.session.state import State
-from services.mail.errors import ProtocolError
+from services.mail.imap import listing
 from services.mail.imap.arguments import Arguments
-from services.mail.imap.names import Pattern
-from services.mail.imap.responses import Counted, Listed, Response, Untagged, attributes
-from services.mail.store.mailboxes import SEPARATOR, MailboxStatus, canonical_name
+from services.mail.imap.listing import Found, Options, Selector
+from services.mail.imap.responses import Listed, Response, Untagged
+from services.mail.store.mailboxes import SEPARATOR
 
 if TYPE_CHECKING:
     from services.imap.conversation import Session
 
+# Names that are looked at before other sessions have their turn.
+_TURN: Final = 64
 
-@command("LIST", State.LOGGED_IN, capabilities=("CHILDREN",))
+
+@command(
+    "LIST",
+    State.LOGGED_IN,
+    capabilities=("CHILDREN", "LIST-EXTENDED", "LIST-STATUS", "SPECIAL-USE"),
+)
 @dataclass(frozen=True, slots=True)
 class List:
-    """LIST: RFC 9051 §6.3.9, RFC 3348 §3. The reference is put in front of the pattern."""
+    """LIST: RFC 9051 §6.3.9, RFC 5258 §3, RFC 5819 §2, RFC 6154 §2. The reference is put in front of each pattern.
 
-    reference: str
-    pattern: str
+    patterns: None for those that no name can match. is_extended: `""` then asks for nothing (RFC 9051 §6.3.9).
+    """
+
+    reference: str | None
+    patterns: tuple[str | None, ...]
+    options: Options
+    is_extended: bool
 
     @classmethod
     def parse(cls, args: Arguments) -> Self:
-        return cls(args.mailbox(), args.list_mailbox())
+        is_extended = args.peek() == b"("
+        selection = listing.read_selection(args) if is_extended else frozenset[str]()
+        reference = listing.read_name(args)
+        if args.peek() == b"(":
+            is_extended = True
+            patterns = args.list_of(lambda: listing.read_name(args, is_pattern=True), "mailbox patterns")
+        else:
+            patterns = [listing.read_name(args, is_pattern=True)]
+        returned, counters = frozenset[str](), tuple[str, ...]()
+        if not args.is_at_end:
+            is_extended = True
+            returned, counters = listing.read_returned(args)
+        return cls(reference, tuple(patterns), Options(selection, returned, counters), is_extended)
 
     async def run(self, session: Session) -> AsyncIterator[Response]:
-        if not self.pattern:
+        if self.patterns == ("",) and not self.is_extended:
             yield Listed("", ("\\Noselect",))
             yield session.ok("LIST completed")
             return
-        pattern = Pattern(self.reference + self.pattern)
-        listing = await session.store.mailboxes.list(session.account.account_id)
-        parents = _parents(mailbox.name for mailbox in listing.mailboxes)
-        for mailbox in listing.mailboxes:
-            if pattern.matches(mailbox.name):
-                yield Listed(mailbox.name, attributes(mailbox, mailbox.name in parents))
+        options, is_utf8 = self.options, session.state.is_rev2
+        for told in notes_modseqs(session, options.counters):
+            yield told
+        if patterns := listing.patterns_of(self.reference, self.patterns):
+            found = await session.store.mailboxes.list(
+                session.account.account_id, listing.prefix_of(patterns), with_statuses=bool(options.counters)
+            )
+            async for each in _in_turns(Selector(found, patterns, options).found()):
+                yield Listed(each.name, each.attributes, criteria=each.criteria, is_utf8=is_utf8)
+                if options.counters and each.mailbox is not None and each.is_selected:
+                    status = found.statuses[each.place]
+                    yield counters_of(session, options.counters, each.mailbox, status)
         yield session.ok("LIST completed")
 
 
@@ -49,76 +81,30 @@ class List:
 class Lsub:
     """LSUB: RFC 3501 §6.3.9. A parent that only `%` reaches is \\Noselect where it is not subscribed itself."""
 
-    reference: str
-    pattern: str
+    reference: str | None
+    pattern: str | None
 
     @classmethod
     def parse(cls, args: Arguments) -> Self:
-        return cls(args.mailbox(), args.list_mailbox())
+        return cls(listing.read_name(args), listing.read_name(args, is_pattern=True))
 
     async def run(self, session: Session) -> AsyncIterator[Response]:
-        pattern = Pattern(self.reference + self.pattern)
-        subscribed = set((await session.store.mailboxes.list(session.account.account_id)).subscribed)
-        found: dict[str, tuple[str, ...]] = {name: () for name in subscribed if pattern.matches(name)}
-        if self.pattern.endswith("%"):
-            unmatched = subscribed - found.keys()
-            found |= {
-                name: ("\\Noselect",) for name in _parents(unmatched) - subscribed if pattern.matches(name)
-            }
-        for name in sorted(found):
-            yield Listed(name, found[name], b"LSUB")
+        if self.pattern and (patterns := listing.patterns_of(self.reference, (self.pattern,))):
+            prefix = listing.prefix_of(patterns)
+            subscribed = (await session.store.mailboxes.list(session.account.account_id, prefix)).subscribed
+            with_parents = self.pattern.endswith("%")
+            async for each in _in_turns(listing.select_lsub(subscribed, patterns, with_parents)):
+                yield Listed(each.name, each.attributes, b"LSUB", is_utf8=session.state.is_rev2)
         yield session.ok("LSUB completed")
 
 
-def _parents(names: Iterable[str]) -> set[str]:
-    """Every name that stands above one of these."""
-    parents: set[str] = set()
-    for name in names:
-        above = name.rpartition(SEPARATOR)[0]
-        while above and above not in parents:
-            parents.add(above)
-            above = above.rpartition(SEPARATOR)[0]
-    return parents
-
-
-@command("STATUS", State.LOGGED_IN, capabilities=("STATUS=SIZE",))
-@dataclass(frozen=True, slots=True)
-class Counters:
-    """STATUS: RFC 9051 §6.3.11, RFC 8438 §2."""
-
-    name: str
-    words: tuple[str, ...]
-
-    @classmethod
-    def parse(cls, args: Arguments) -> Self:
-        name = args.mailbox()
-        words = args.list_of(lambda: args.atom("counter"), "list of counters")
-        if not words or not set(words) <= _COUNTERS:
-            raise ProtocolError("no such STATUS item")
-        return cls(name, tuple(dict.fromkeys(words)))
-
-    async def run(self, session: Session) -> AsyncIterator[Response]:
-        name = canonical_name(self.name)
-        mailbox, status = await session.store.mailboxes.status(session.account.account_id, name)
-        yield Counted(name, [(word, _counter(word, mailbox.uid_validity, status)) for word in self.words])
-        yield session.ok("STATUS completed")
-
-
-_COUNTERS = {"MESSAGES", "RECENT", "UIDNEXT", "UIDVALIDITY", "UNSEEN", "DELETED", "SIZE"}
-
-
-def _counter(word: str, uid_validity: int, status: MailboxStatus) -> int:
-    if word == "UIDVALIDITY":
-        return uid_validity
-    if word == "RECENT":  # those expunged since are not told apart, so it may be a little high
-        return min(status.messages, max(0, status.uid_next - status.first_recent))
-    return {
-        "MESSAGES": status.messages,
-        "UIDNEXT": status.uid_next,
-        "UNSEEN": status.unseen,
-        "DELETED": status.deleted,
-        "SIZE": status.size,
-    }[word]
+async def _in_turns(found: Iterable[Found | None]) -> AsyncIterator[Found]:
+    """What is found; others have their turn while it is looked for."""
+    for number, each in enumerate(found, 1):
+        if number % _TURN == 0:
+            await asyncio.sleep(0)
+        if each is not None:
+            yield each
 
 
 @command("NAMESPACE", State.LOGGED_IN, capabilities=("NAMESPACE",))

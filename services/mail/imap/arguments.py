@@ -28,6 +28,7 @@ _ASTRING: Final = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\]++')
 _ITEM: Final = re.compile(rb"[A-Za-z0-9.]++")
 _LIST_ATOM: Final = re.compile(rb'[^\x00-\x20\x7f-\xff(){"\\]++')
 _FLAG: Final = re.compile(rb'\\?[^\x00-\x20\x7f-\xff(){%*"\\\]]++')
+_ATTRIBUTE: Final = re.compile(rb'\\[^\x00-\x20\x7f-\xff(){%*"\\\]]++')
 _QUOTED: Final = re.compile(rb'"((?:[^"\\\r\n\x00]++|\\["\\])*+)"')
 _LITERAL: Final = re.compile(rb"~?\{([0-9]{1,20})\+?\}\r\n")
 _MESSAGE: Final = re.compile(rb"\{([0-9]{1,20})\+?\}\Z")
@@ -51,12 +52,13 @@ T = TypeVar("T")
 class Arguments:
     """A cursor over one command's octets."""
 
-    __slots__ = ("_depth", "_is_first", "are_uids", "octets", "place")
+    __slots__ = ("_depth", "_is_first", "are_names_utf8", "are_uids", "octets", "place")
 
     def __init__(self, octets: bytes, place: int = 0) -> None:
         self.octets = octets
         self.place = place
         self.are_uids = False  # whether sets name uids: the UID form of a command
+        self.are_names_utf8 = False  # whether mailbox names are UTF-8 (RFC 9051 §5.1), not modified UTF-7
         self._is_first = place == 0
         self._depth = 0
 
@@ -168,7 +170,7 @@ class Arguments:
 
     def mailbox(self) -> str:
         """A mailbox name, decoded and not yet canonical. Raises InvalidName too."""
-        return names.decode(self.astring("mailbox name"))
+        return self._name(self.astring("mailbox name"))
 
     def message_size(self) -> int:
         """Octets of the message literal whose mark ends the command (APPEND; the octets come apart)."""
@@ -178,7 +180,15 @@ class Arguments:
     def list_mailbox(self) -> str:
         """A LIST pattern, decoded. Raises InvalidName too."""
         self._separate("mailbox pattern")
-        return names.decode(self._string(_LIST_ATOM, "mailbox pattern"))
+        return self._name(self._string(_LIST_ATOM, "mailbox pattern"))
+
+    def _name(self, octets: bytes) -> str:
+        return names.decode_utf8(octets) if self.are_names_utf8 else names.decode(octets)
+
+    def attribute(self) -> str:
+        """An attribute of a mailbox, such as `\\Sent`. RFC 6154 §6 (use-attr)."""
+        self._separate("attribute")
+        return self.match(_ATTRIBUTE, "attribute")[0].decode("ascii")
 
     def flags(self) -> tuple[str, ...]:
         """Flags, in parentheses or (STORE) without. Raises InvalidArgument too."""

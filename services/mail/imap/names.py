@@ -1,21 +1,23 @@
-"""Mailbox names on the wire: modified UTF-7 and LIST patterns. RFC 3501 §5.1.3, RFC 9051 §6.3.9.
+"""Mailbox names on the wire: modified UTF-7, UTF-8 and LIST patterns. RFC 3501 §5.1.3, RFC 9051 §5.1, §6.3.9.
 
 The rule: one name, one spelling. What does not come back octet for octet when it is encoded again is refused, so that
-no two spellings on the wire reach the same mailbox (INBOX's case apart).
+no two spellings on the wire reach the same mailbox (INBOX's case and Unicode's composition apart).
 """
 
 from __future__ import annotations
 
 import binascii
 import re
+import unicodedata
 from typing import Final
 
 from services.mail.errors import InvalidName
-from services.mail.store.mailboxes import SEPARATOR
+from services.mail.store.mailboxes import INBOX, SEPARATOR
 
 MAX_PATTERN: Final = 2000
 _SHIFTED: Final = re.compile(r"[^\x20-\x7e]+|&")
 _RUN: Final = re.compile(rb"&([^-]*+)-")
+_LITERALLY: Final = re.compile(r"[^%*]*+")
 
 
 def encode(name: str) -> bytes:
@@ -52,6 +54,14 @@ def decode(octets: bytes) -> str:
     return name
 
 
+def decode_utf8(octets: bytes) -> str:
+    """The name that UTF-8 spells, for a client that enabled it. RFC 9051 §5.1. Raises InvalidName."""
+    try:
+        return octets.decode("utf-8")
+    except UnicodeDecodeError:
+        raise InvalidName("a mailbox name is UTF-8") from None
+
+
 def _unshift(encoded: bytes) -> str:
     if not encoded:
         return "&"
@@ -66,18 +76,22 @@ class Pattern:
     """A LIST pattern. `*` matches anything, `%` anything without a separator. RFC 9051 §6.3.9.
 
     All places in the pattern that a name's beginning can have reached are bits of one integer, so a match is linear in
-    the name, whatever the wildcards. Raises InvalidName for a pattern over MAX_PATTERN characters.
+    the name, whatever the wildcards. INBOX is met in any case (RFC 9051 §5.1). Raises InvalidName for a pattern over
+    MAX_PATTERN characters.
+
+    prefix: how every name begins that the pattern matches.
     """
 
-    __slots__ = ("_final", "_masks", "_percents", "_stars", "_wild")
+    __slots__ = ("_final", "_masks", "_percents", "_stars", "_wild", "prefix")
 
     def __init__(self, pattern: str) -> None:
         if len(pattern) > MAX_PATTERN:
             raise InvalidName("the pattern is too long")
+        if not pattern.isascii():
+            pattern = unicodedata.normalize("NFC", pattern)
         # Neighbouring wildcards are one: `*` where any of them is `*`. So one step leads past them.
         elements = re.sub(r"[%*]{2,}", lambda run: "*" if "*" in run[0] else "%", pattern)
-        if elements[:5].upper() == "INBOX" and elements[5:6] in ("", SEPARATOR, "%", "*"):
-            elements = "INBOX" + elements[5:]
+        self.prefix = _prefix(elements)
         self._masks: dict[str, int] = {}
         self._stars = self._percents = 0
         for place, element in enumerate(elements):
@@ -92,11 +106,28 @@ class Pattern:
 
     def matches(self, name: str) -> bool:
         """Whether the whole name matches."""
+        inbox = len(INBOX) if name.startswith(INBOX) and name[len(INBOX) :][:1] in ("", SEPARATOR) else 0
+        masks = self._masks
         places = 1 | (1 & self._wild) << 1
-        for char in name:
+        for number, char in enumerate(name):
             kept = places & (self._stars if char == SEPARATOR else self._wild)
-            places = (places & self._masks.get(char, 0)) << 1 | kept
+            met = masks.get(char, 0)
+            if number < inbox:
+                met |= masks.get(char.lower(), 0)
+            places = (places & met) << 1 | kept
             if not places:
                 return False
             places |= (places & self._wild) << 1
         return bool(places & self._final)
+
+
+def _prefix(elements: str) -> str:
+    """How every name begins that these match; short where INBOX in another case is among them."""
+    literally = _LITERALLY.match(elements)
+    prefix = literally[0] if literally else ""
+    head, rest = prefix[: len(INBOX)], prefix[len(INBOX) :]
+    if not INBOX.startswith(head.upper()) or head == INBOX[: len(head)]:
+        return prefix
+    if head.upper() == INBOX and (rest or prefix == elements):
+        return INBOX + rest if rest[:1] in ("", SEPARATOR) else prefix
+    return ""

@@ -13,7 +13,6 @@ from typing import Final, Protocol
 
 from services.mail.imap import names, numbers
 from services.mail.store.flags import flag_names
-from services.mail.store.mailboxes import Mailbox
 from services.mail.store.uids import Runs
 
 # \\Recent is not stored (RFC 3501 §2.3.2); in this door it is the bit that `store.flags` leaves spare.
@@ -79,15 +78,29 @@ class Untagged:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """LIST or LSUB. RFC 9051 §7.3.1. name: None where only the separator is told."""
+    """LIST or LSUB. RFC 9051 §7.3.1.
+
+    criteria: what a name below this one meets (CHILDINFO, RFC 9051 §6.3.9.6). old_name: OLDNAME, RFC 9051 §6.3.9.7.
+    is_utf8: whether the client takes names as UTF-8.
+    """
 
     name: str
     attributes: tuple[str, ...] = ()
     word: bytes = b"LIST"
+    criteria: tuple[str, ...] = ()
+    old_name: str | None = None
+    is_utf8: bool = False
 
     def render(self) -> bytes:
         attributes = " ".join(self.attributes).encode("ascii")
-        return b'* %b (%b) "/" %b\r\n' % (self.word, attributes, astring(names.encode(self.name)))
+        line = b'* %b (%b) "/" %b' % (self.word, attributes, mailbox_name(self.name, self.is_utf8))
+        if self.criteria:
+            line += b' ("CHILDINFO" (%b))' % b" ".join(
+                b'"%b"' % each.encode("ascii") for each in self.criteria
+            )
+        if self.old_name is not None:
+            line += b' ("OLDNAME" (%b))' % mailbox_name(self.old_name, self.is_utf8)
+        return line + b"\r\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +109,11 @@ class Counted:
 
     name: str
     counters: Sequence[tuple[str, int | str]]
+    is_utf8: bool = False
 
     def render(self) -> bytes:
         counters = " ".join(f"{word} {value}" for word, value in self.counters).encode("ascii")
-        return b"* STATUS %b (%b)\r\n" % (astring(names.encode(self.name)), counters)
+        return b"* STATUS %b (%b)\r\n" % (mailbox_name(self.name, self.is_utf8), counters)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,10 +194,13 @@ def astring(octets: bytes) -> bytes:
     return octets if _PLAIN.fullmatch(octets) and octets.upper() != b"NIL" else string(octets)
 
 
-def attributes(mailbox: Mailbox, has_children: bool) -> tuple[str, ...]:
-    """What LIST says of a mailbox. RFC 9051 §7.3.1, RFC 6154 §2."""
-    children = "\\HasChildren" if has_children else "\\HasNoChildren"
-    return (children, mailbox.special_use) if mailbox.special_use else (children,)
+def mailbox_name(name: str, is_utf8: bool) -> bytes:
+    """A name as this client takes it: quoted UTF-8 (RFC 9051 §5.1), or modified UTF-7 (RFC 3501 §5.1.3)."""
+    if not is_utf8:
+        return astring(names.encode(name))
+    if name.isascii():
+        return astring(name.encode("ascii"))
+    return b'"%b"' % name.replace("\\", "\\\\").replace('"', '\\"').encode("utf-8", "replace")
 
 
 def _line(text: str) -> bytes:
