@@ -15,6 +15,8 @@ from services.storage.gather import Gatherer, GatherSettings
 from services.storage.mailboxes.store import PostgresMailboxes
 from services.storage.messages.keywords import Keywords
 from services.storage.messages.store import PostgresMessages
+from services.storage.search.indexer import Indexer
+from services.storage.search.store import PostgresSearch
 from services.storage.sessions.store import PostgresSessions
 from services.storage.sweep.sweeper import Sweeper, SweepSettings
 from services.storage.transaction import Counts, Database, PoolSettings
@@ -22,22 +24,24 @@ from services.storage.transaction import Counts, Database, PoolSettings
 
 @dataclass(frozen=True, slots=True)
 class StoreSettings:
-    """How a store uses its database. message_octets: the largest message."""
+    """How a store uses its database. message_octets: the largest message. index_seconds: see Indexer."""
 
     pool: PoolSettings = field(default_factory=PoolSettings)
     gather: GatherSettings = field(default_factory=GatherSettings)
     sweep: SweepSettings = field(default_factory=SweepSettings)
     message_octets: int = 100 * 1024 * 1024
+    index_seconds: float = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class PostgresStore(Store):
-    """The port on PostgreSQL. counts: statements sent so far. database, sweeper: for verify, and for tests."""
+    """The port on PostgreSQL. counts: statements sent so far. database, sweeper, indexer: for verify, and for tests."""
 
     counts: Counts
     database: Database
     gatherer: Gatherer
     sweeper: Sweeper
+    indexer: Indexer
 
 
 @asynccontextmanager
@@ -53,6 +57,7 @@ async def open_store(
         database = await stack.enter_async_context(Database(database_url, settings.pool))
         feed = await stack.enter_async_context(Feed(database, direct_url))
         sweeper = await stack.enter_async_context(Sweeper(database, direct_url, settings.sweep))
+        indexer = await stack.enter_async_context(Indexer(database, settings.index_seconds))
         gatherer = Gatherer(database, settings.gather)
         stack.push_async_callback(gatherer.close)
         passwords = Passwords()
@@ -63,6 +68,7 @@ async def open_store(
             accounts=PostgresAccounts(database, passwords),
             mailboxes=PostgresMailboxes(database),
             messages=PostgresMessages(database, gatherer, bodies, keywords),
+            search=PostgresSearch(database, indexer, max(1, settings.pool.size // 2)),
             deliveries=PostgresDeliveries(gatherer, bodies, keywords),
             changes=PostgresChanges(database, feed),
             sessions=PostgresSessions(database),
@@ -70,4 +76,5 @@ async def open_store(
             database=database,
             gatherer=gatherer,
             sweeper=sweeper,
+            indexer=indexer,
         )

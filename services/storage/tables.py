@@ -203,9 +203,26 @@ bodies = Table(
 # How many messages beyond the first name a body; a row exists only where COPY made one.
 body_shares = Table("body_shares", metadata, _key("account_id"), _key("body_id"), _count("copies"))
 
-# Decoded text, folded, written behind delivery.
+# All header fields, decoded and folded (see services.mail.search.texts), written behind delivery. Narrow, and apart
+# from the bodies: what most searches look at. sent: the Date field's day, in days since 1970-01-01.
+header_text = Table(
+    "header_text",
+    metadata,
+    _key("account_id"),
+    _key("body_id"),
+    Column("sent", Integer),
+    Column("folded", Text, nullable=False),
+    postgresql_with={"toast_tuple_target": 8160},
+)
+
+# Decoded text, folded, written together with header_text; NULL where it is too long to be kept.
 body_text = Table(
-    "body_text", metadata, _key("account_id"), _key("body_id"), Column("folded", Text, nullable=False)
+    "body_text",
+    metadata,
+    _key("account_id"),
+    _key("body_id"),
+    Column("folded", Text),
+    postgresql_with={"toast_tuple_target": 8160},
 )
 
 # 256 KB each, but for the last; written before any lock.

@@ -12,13 +12,14 @@ import psycopg
 import pytest
 
 from services.mail.store import Store
-from services.storage.store import StoreSettings, open_store
+from services.storage.store import PostgresStore, StoreSettings, open_store
 from tests import postgres
 from tests.contract.subject import MAX_MESSAGE_OCTETS, Subject
 from tests.fakes.memory import MemoryStore
 from tests.unit.rpc.ends import site_of
 
-SETTINGS = StoreSettings(message_octets=MAX_MESSAGE_OCTETS)
+# Texts are prepared only when a test says so.
+SETTINGS = StoreSettings(message_octets=MAX_MESSAGE_OCTETS, index_seconds=3600)
 
 
 class Clock:
@@ -43,10 +44,13 @@ async def in_memory() -> AsyncIterator[Subject]:
     async def advance(seconds: float) -> None:
         clock.ahead += seconds
 
-    yield Subject(store, trim, advance)
+    async def prepare(_: int) -> None:
+        return
+
+    yield Subject(store, trim, advance, prepare)
 
 
-def over_postgres(store: Store, url: str) -> Subject:
+def over_postgres(store: Store, url: str, truth: PostgresStore) -> Subject:
     """A subject whose log and leases lie in this database."""
 
     async def execute(statement: str, *values: object) -> None:
@@ -63,14 +67,14 @@ def over_postgres(store: Store, url: str) -> Subject:
                 f"UPDATE {table} SET lease_until = lease_until - make_interval(secs => %s)", seconds
             )
 
-    return Subject(store, trim, advance)
+    return Subject(store, trim, advance, truth.indexer.catch_up)
 
 
 @asynccontextmanager
 async def on_postgres(url: str) -> AsyncIterator[Subject]:
     """The truth."""
     async with open_store(url, settings=SETTINGS) as store:
-        yield over_postgres(store, url)
+        yield over_postgres(store, url, store)
 
 
 @asynccontextmanager
@@ -79,7 +83,7 @@ async def over_the_network(url: str, folder: Path) -> AsyncIterator[Subject]:
     async with open_store(url, settings=SETTINGS) as served, site_of(served, folder) as site:
         await site.add()
         async with site.client() as store:
-            yield over_postgres(store, url)
+            yield over_postgres(store, url, served)
 
 
 @pytest.fixture(scope="package")

@@ -27,11 +27,15 @@ _numbers = itertools.count(1)
 
 @dataclass
 class Subject:
-    """One implementation. trim: raises the log's floor; advance: lets seconds pass for leases."""
+    """One implementation.
+
+    trim: raises the log's floor; advance: lets seconds pass for leases; prepare: an account's texts, for searching.
+    """
 
     store: Store
     trim: Callable[[int], Awaitable[None]]
     advance: Callable[[float], Awaitable[None]]
+    prepare: Callable[[int], Awaitable[None]]
     accounts: list[Account] = field(default_factory=list)
 
     async def account(self, quota: Quota = UNBOUNDED) -> Account:

@@ -11,6 +11,7 @@ from services.mail.store.changes import Changes
 from services.mail.store.deliveries import Deliveries
 from services.mail.store.mailboxes import Mailboxes
 from services.mail.store.messages import Messages
+from services.mail.store.search import Search
 from services.mail.store.sessions import Sessions
 
 
@@ -21,6 +22,7 @@ class Store:
     accounts: Accounts
     mailboxes: Mailboxes
     messages: Messages
+    search: Search
     deliveries: Deliveries
     changes: Changes
     sessions: Sessions

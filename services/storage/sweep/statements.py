@@ -54,6 +54,8 @@ SWEEP_DEAD: Final = Statement(
         RETURNING upload_id
     ), text_gone AS (
         DELETE FROM body_text WHERE account_id = %(account_id)s AND body_id = ANY(ARRAY(SELECT body_id FROM last))
+    ), header_text_gone AS (
+        DELETE FROM header_text WHERE account_id = %(account_id)s AND body_id = ANY(ARRAY(SELECT body_id FROM last))
     ), uploads_freed AS (
         INSERT INTO uploads (upload_id, at)
         SELECT DISTINCT upload_id, now() - interval '1 year' FROM bodies_gone WHERE upload_id IS NOT NULL

@@ -9,6 +9,7 @@ from tests.fakes.memory.changes import MemoryChanges
 from tests.fakes.memory.deliveries import MemoryDeliveries
 from tests.fakes.memory.mailboxes import MemoryMailboxes
 from tests.fakes.memory.messages import MemoryMessages
+from tests.fakes.memory.search import MemorySearch
 from tests.fakes.memory.sessions import MemorySessions
 from tests.fakes.memory.state import State
 
@@ -34,6 +35,7 @@ class MemoryStore(Store):
             accounts=MemoryAccounts(state),
             mailboxes=MemoryMailboxes(state),
             messages=MemoryMessages(state),
+            search=MemorySearch(state),
             deliveries=MemoryDeliveries(state),
             changes=MemoryChanges(state),
             sessions=MemorySessions(state),

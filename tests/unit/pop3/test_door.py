@@ -112,7 +112,13 @@ async def watched(tls: TlsContext) -> AsyncIterator[tuple[Opened, WatchedMessage
     memory = MemoryStore()
     messages = WatchedMessages(memory.state)
     store = Store(
-        memory.accounts, memory.mailboxes, messages, memory.deliveries, memory.changes, memory.sessions
+        memory.accounts,
+        memory.mailboxes,
+        messages,
+        memory.search,
+        memory.deliveries,
+        memory.changes,
+        memory.sessions,
     )
     account_id = await account_with(memory, ADDRESS, PASSWORD)
     async with Door(Pop3Settings(port=0, tls_port=0), store, tls, asyncio.Event()) as door:

@@ -68,6 +68,7 @@ def with_deliveries(store: Store, deliveries: Deliveries) -> Store:
         accounts=store.accounts,
         mailboxes=store.mailboxes,
         messages=store.messages,
+        search=store.search,
         deliveries=deliveries,
         changes=store.changes,
         sessions=store.sessions,

@@ -154,7 +154,7 @@ class Endless:
 def endless(site: Site) -> Endless:
     """Takes the place of the site's store."""
     parts = Endless()
-    site.store = Store(*[parts] * 6)  # type: ignore[arg-type]
+    site.store = Store(*[parts] * 7)  # type: ignore[arg-type]
     return parts
 
 

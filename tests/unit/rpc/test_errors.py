@@ -45,7 +45,7 @@ class Raising:
 def raising(site: Site) -> Raising:
     """Takes the place of the site's store."""
     parts = Raising(RuntimeError("not set"))
-    site.store = Store(*[parts] * 6)  # type: ignore[arg-type]
+    site.store = Store(*[parts] * 7)  # type: ignore[arg-type]
     return parts
 
 

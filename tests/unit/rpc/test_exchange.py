@@ -36,7 +36,7 @@ class HeldAccounts:
 def accounts(site: Site) -> HeldAccounts:
     """Takes the place of the site's store."""
     accounts = HeldAccounts()
-    site.store = Store(*[accounts] * 6)  # type: ignore[arg-type]
+    site.store = Store(*[accounts] * 7)  # type: ignore[arg-type]
     return accounts
 
 

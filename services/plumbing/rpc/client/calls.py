@@ -14,7 +14,15 @@ from typing import Any, Final, TypeVar, cast
 import grpc
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
-from restante.v1 import accounts_pb2, changes_pb2, exchange_pb2, mailboxes_pb2, messages_pb2, sessions_pb2
+from restante.v1 import (
+    accounts_pb2,
+    changes_pb2,
+    exchange_pb2,
+    mailboxes_pb2,
+    messages_pb2,
+    search_pb2,
+    sessions_pb2,
+)
 
 from services.mail.errors import StoreUnavailable
 from services.plumbing.rpc.client.copies import Copies
@@ -42,7 +50,7 @@ def _exchange_fields() -> dict[str, int]:
 
 
 def _paths() -> dict[str, str]:
-    modules = (accounts_pb2, mailboxes_pb2, messages_pb2, changes_pb2, sessions_pb2)
+    modules = (accounts_pb2, mailboxes_pb2, messages_pb2, search_pb2, changes_pb2, sessions_pb2)
     return {
         method.input_type.full_name: f"/{service.full_name}/{method.name}"
         for module in modules

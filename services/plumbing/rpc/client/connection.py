@@ -18,6 +18,7 @@ from services.plumbing.rpc.client.deliveries import RemoteDeliveries
 from services.plumbing.rpc.client.link import Link
 from services.plumbing.rpc.client.mailboxes import RemoteMailboxes
 from services.plumbing.rpc.client.messages import RemoteMessages
+from services.plumbing.rpc.client.search import RemoteSearch
 from services.plumbing.rpc.client.sessions import RemoteSessions
 from services.plumbing.rpc.credentials import CertificateFiles, Secrets, metadata, read_token, tls_files
 
@@ -64,6 +65,7 @@ async def connect(
             accounts=RemoteAccounts(calls),
             mailboxes=RemoteMailboxes(calls),
             messages=RemoteMessages(calls),
+            search=RemoteSearch(calls),
             deliveries=RemoteDeliveries(calls),
             changes=changes,
             sessions=RemoteSessions(calls),

@@ -21,6 +21,7 @@ from restante.v1 import (
     exchange_pb2,
     mailboxes_pb2,
     messages_pb2,
+    search_pb2,
     sessions_pb2,
 )
 
@@ -32,6 +33,7 @@ from services.plumbing.rpc.servicer.deliveries import DeliveriesServicer
 from services.plumbing.rpc.servicer.drain import Drain
 from services.plumbing.rpc.servicer.mailboxes import MailboxesServicer
 from services.plumbing.rpc.servicer.messages import MessagesServicer
+from services.plumbing.rpc.servicer.search import SearchServicer
 from services.plumbing.rpc.servicer.sessions import SessionsServicer
 from services.plumbing.rpc.servicer.uploads import discard
 
@@ -41,7 +43,7 @@ Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Bidirectional: TypeAlias = "Callable[[AsyncIterator[Any], Context], Awaitable[None]]"
 
 # Streams that whoever asked can take up where they ended, elsewhere: a drain does not wait for their end.
-RESUMABLE: Final = frozenset({"fetch", "read"})
+RESUMABLE: Final = frozenset({"fetch", "read", "search"})
 # Streams of both directions, which have a servicer of their own.
 _BIDIRECTIONAL: Final = frozenset({"exchange", "watch"})
 
@@ -72,6 +74,7 @@ def servicers(store: Store) -> list[tuple[ServiceDescriptor, object]]:
         (accounts_pb2.DESCRIPTOR.services_by_name["AccountsService"], AccountsServicer(store.accounts)),
         (mailboxes_pb2.DESCRIPTOR.services_by_name["MailboxesService"], MailboxesServicer(store.mailboxes)),
         (messages_pb2.DESCRIPTOR.services_by_name["MessagesService"], MessagesServicer(store.messages)),
+        (search_pb2.DESCRIPTOR.services_by_name["SearchService"], SearchServicer(store.search)),
         (
             deliveries_pb2.DESCRIPTOR.services_by_name["DeliveriesService"],
             DeliveriesServicer(store.deliveries),
@@ -88,6 +91,7 @@ def service_names() -> list[str]:
         mailboxes_pb2,
         messages_pb2,
         deliveries_pb2,
+        search_pb2,
         changes_pb2,
         sessions_pb2,
         exchange_pb2,

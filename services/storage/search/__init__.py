@@ -1,0 +1,1 @@
+"""Searching: texts that were prepared behind delivery, and those that are read now."""
