@@ -236,6 +236,9 @@ class Session:
             if is_last and row.states & State.SELECTED and not self._told:
                 for news in await self._news(tells_expunges):
                     await self.writer.write(news)
+            if is_last and self.state.selected is not None:
+                for told in self.updates.held_back(self.view):
+                    await self.writer.write(told)
             await self.writer.write(response)
 
     async def _news(self, tells_expunges: bool) -> Sequence[Response]:

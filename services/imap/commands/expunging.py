@@ -1,4 +1,4 @@
-"""EXPUNGE: RFC 9051 §6.4.3."""
+"""EXPUNGE: RFC 9051 §6.4.3, RFC 7162 §3.2.7."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Expunge:
     """EXPUNGE: RFC 9051 §6.4.3; UID EXPUNGE: §6.4.9. Only messages that the client knows of go.
 
-    What went is told with all other news, in front of the tagged answer.
+    What went is told with all other news, in front of the tagged answer, which says then how far that reaches.
     """
 
     messages: Numbers | None
@@ -36,6 +36,9 @@ class Expunge:
             yield session.no("The mailbox is open for reading only", "READ-ONLY")
             return
         uids = selected.view.runs if self.messages is None else selected.view.uids(self.messages)
-        if uids:
-            await session.store.messages.expunge(selected.mailbox.key, uids)
-        yield session.ok("EXPUNGE completed")
+        code = ""
+        if uids and (await session.store.messages.expunge(selected.mailbox.key, uids)).uids:
+            for news in await session.catch_up(tells_expunges=True):
+                yield news
+            code = session.updates.reached(selected.view)
+        yield session.ok("EXPUNGE completed", code)

@@ -1,4 +1,4 @@
-"""SELECT, EXAMINE, CLOSE, UNSELECT, CHECK: which mailbox is open. RFC 9051 §6.3.2, §6.4.1."""
+"""SELECT, EXAMINE, CLOSE, UNSELECT, CHECK: which mailbox is open. RFC 9051 §6.3.2, §6.4.1; RFC 7162 §3.1.8, §3.2.5."""
 
 from __future__ import annotations
 
@@ -8,65 +8,107 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from services.imap.registry import WithoutArguments, command
-from services.imap.session.state import Selected, State
+from services.imap.session.resync import changed_since
+from services.imap.session.state import Extension, Selected, State
 from services.imap.session.view import View
-from services.mail.errors import MailboxNotFound
+from services.mail.errors import MailboxNotFound, ProtocolError
 from services.mail.imap.arguments import Arguments
-from services.mail.imap.responses import FlagList, Response, Status, Untagged
-from services.mail.store.mailboxes import canonical_name
+from services.mail.imap.responses import FlagList, Listed, Response, Status, highest_modseq
+from services.mail.imap.resync import Known, Vanished, above
+from services.mail.store.mailboxes import INBOX, canonical_name
 
 if TYPE_CHECKING:
     from services.imap.conversation import Session
 
 
-@command("SELECT", State.LOGGED_IN)
 @dataclass(frozen=True, slots=True)
-class Select:
-    """SELECT: RFC 9051 §6.3.2. The mailbox that was open is left first, even where this fails."""
+class _Opening:
+    """What SELECT and EXAMINE take. known: what the client knows from another session, with QRESYNC."""
 
     name: str
+    tells_modseqs: bool = False
+    known: Known | None = None
 
     @classmethod
     def parse(cls, args: Arguments) -> Self:
-        return cls(args.mailbox())
+        name = args.mailbox()
+        if args.is_at_end:
+            return cls(name)
+        parameters = dict(args.list_of(lambda: _parameter(args), "parameters"))
+        return cls(name, tells_modseqs=bool(parameters), known=parameters.get("QRESYNC"))
+
+    async def _open(self, session: Session, is_writable: bool) -> AsyncIterator[Response]:
+        if self.known is not None and not session.state.tells_vanished:
+            raise ProtocolError("QRESYNC needs ENABLE QRESYNC first")
+        if session.state.selected is not None:
+            session.state.selected = None
+            yield Status("OK", "Previous mailbox closed", "CLOSED")
+        if self.tells_modseqs:
+            session.updates.enable(Extension.CONDSTORE)
+        name = canonical_name(self.name)
+        opened = await session.store.mailboxes.open(session.account.account_id, name, is_writable)
+        view = View.of(opened)
+        yield FlagList(opened.keywords, is_writable)
+        for told in session.updates.exists(view):
+            yield told
+        yield Status("OK", "UIDs valid", f"UIDVALIDITY {opened.mailbox.uid_validity}")
+        yield Status("OK", "Predicted next UID", f"UIDNEXT {opened.status.uid_next}")
+        yield highest_modseq(view.highest_modseq)
+        if session.state.is_rev2:
+            old_name = self.name if self.name != name and name != INBOX else None
+            yield Listed(name, old_name=old_name, is_utf8=True)
+        selected = session.state.selected = Selected(opened.mailbox, is_writable, view)
+        if self.known is not None and self.known.uid_validity == opened.mailbox.uid_validity:
+            async for told in _resynchronise(session, selected, self.known):
+                yield told
+        yield session.ok(
+            "SELECT completed" if is_writable else "EXAMINE completed",
+            "READ-WRITE" if is_writable else "READ-ONLY",
+        )
+
+
+def _parameter(args: Arguments) -> tuple[str, Known | None]:
+    name = args.atom("parameter")
+    if name == "CONDSTORE":
+        return name, None
+    if name == "QRESYNC":
+        return name, Known.parse(args)
+    raise ProtocolError("no such parameter")
+
+
+async def _resynchronise(session: Session, selected: Selected, known: Known) -> AsyncIterator[Response]:
+    """What went and what changed since the client was here. RFC 7162 §3.2.5.1."""
+    view = selected.view
+    if known.modseq >= view.highest_modseq:
+        return
+    uids = ((1, view.uid_next_told - 1),) if known.uids is None else known.uids
+    changed = await changed_since(session.store, selected.mailbox.key, view, known.modseq, uids)
+    if vanished := above(changed.vanished, known.matched(view.runs)):
+        yield Vanished(vanished, is_earlier=True)
+    if changed.page.uids:
+        for told in session.updates.keywords(selected, changed.page.keywords):
+            yield told
+        yield session.updates.fetched(selected, changed.page, changed.page.keywords, with_uids=True)
+
+
+@command("SELECT", State.LOGGED_IN, capabilities=("CONDSTORE", "QRESYNC"))
+@dataclass(frozen=True, slots=True)
+class Select(_Opening):
+    """SELECT: RFC 9051 §6.3.2. The mailbox that was open is left first, even where this fails."""
 
     async def run(self, session: Session) -> AsyncIterator[Response]:
-        async for response in _open(session, self.name, is_writable=True):
+        async for response in self._open(session, is_writable=True):
             yield response
 
 
 @command("EXAMINE", State.LOGGED_IN)
 @dataclass(frozen=True, slots=True)
-class Examine:
+class Examine(_Opening):
     """EXAMINE: RFC 9051 §6.3.3. Nothing becomes old and nothing can be changed."""
 
-    name: str
-
-    @classmethod
-    def parse(cls, args: Arguments) -> Self:
-        return cls(args.mailbox())
-
     async def run(self, session: Session) -> AsyncIterator[Response]:
-        async for response in _open(session, self.name, is_writable=False):
+        async for response in self._open(session, is_writable=False):
             yield response
-
-
-async def _open(session: Session, name: str, is_writable: bool) -> AsyncIterator[Response]:
-    if session.state.selected is not None:
-        session.state.selected = None
-        yield Status("OK", "Previous mailbox closed", "CLOSED")
-    opened = await session.store.mailboxes.open(session.account.account_id, canonical_name(name), is_writable)
-    view = View.of(opened)
-    yield FlagList(opened.keywords, is_writable)
-    yield Untagged(f"{view.count} EXISTS")
-    yield Untagged(f"{view.recent_count} RECENT")
-    yield Status("OK", "UIDs valid", f"UIDVALIDITY {opened.mailbox.uid_validity}")
-    yield Status("OK", "Predicted next UID", f"UIDNEXT {opened.status.uid_next}")
-    session.state.selected = Selected(opened.mailbox, is_writable, view)
-    yield session.ok(
-        "SELECT completed" if is_writable else "EXAMINE completed",
-        "READ-WRITE" if is_writable else "READ-ONLY",
-    )
 
 
 @command("CLOSE", State.SELECTED)

@@ -1,7 +1,7 @@
-"""What a client is told of changes that it did not ask for, and when. RFC 9051 §7, §7.5.1.
+"""What a client is told of changes that it did not ask for, and when. RFC 9051 §7, §7.5.1; RFC 7162 §3.2.
 
-The rule: EXPUNGE is told only where the command allows it; everything told is taken into the view at the same moment,
-and nothing else changes the view. The order is EXPUNGE, EXISTS and RECENT, FETCH.
+The rule: EXPUNGE (or VANISHED) is told only where the command allows it; everything told is taken into the view at the
+same moment, and nothing else changes the view. The order is EXPUNGE, EXISTS and RECENT, FETCH.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 from services.imap.session.state import Extension, Selected, SessionState
+from services.imap.session.view import View
 from services.mail.errors import BehindFloor, MailboxNotFound
 from services.mail.imap.fetch.items import FetchItems
 from services.mail.imap.responses import (
@@ -22,13 +23,11 @@ from services.mail.imap.responses import (
     Untagged,
     highest_modseq,
 )
+from services.mail.imap.resync import Vanished
 from services.mail.store import Store
 from services.mail.store.mailboxes import Delta, MailboxStatus
 from services.mail.store.messages import Items, Page, Stored
 from services.mail.store.uids import Runs, from_masks, intersect, subtract, union
-
-_FLAGS = FetchItems(("FLAGS",))
-_UID_FLAGS = FetchItems(("UID", "FLAGS"))
 
 
 class Updates:
@@ -38,6 +37,7 @@ class Updates:
         self._store = store
         self._state = state
         self._texts = FlagTexts(())
+        self._modseq_told = 0
 
     def enable(self, extension: Extension) -> list[Response]:
         """Takes it on; with the first that needs modseqs, what is selected tells its own. RFC 7162 §3.1."""
@@ -65,14 +65,18 @@ class Updates:
     async def _tell(self, selected: Selected, delta: Delta, tells_expunges: bool) -> list[Response]:
         view = selected.view
         told: list[Response] = []
-        if tells_expunges:
-            if numbers := view.remove(delta.expunged):
-                told.append(Expunges(numbers))
-            view.expunged_to = delta.status.highest_modseq
+        recent = await self._recent(selected, delta.added, delta.status) if delta.added else ()
+        gone = intersect(view.runs, delta.expunged)
+        holds_back = not tells_expunges and (bool(gone) or view.expunged_to < view.flags_to)
+        if gone and not holds_back:
+            told.append(Vanished(gone) if self._state.tells_vanished else Expunges(view.leaving(gone)))
+            view.remove(gone)
+        view.add(delta.added, delta.status.uid_next)
+        if not holds_back:
+            view.tell_expunged(delta.status.highest_modseq)
         if delta.added:
-            view.add(delta.added, delta.status.uid_next)
-            view.recent = union(view.recent, await self._recent(selected, delta.added, delta.status))
-            told += [Untagged(f"{view.count} EXISTS"), Untagged(f"{view.recent_count} RECENT")]
+            view.recent = union(view.recent, recent)
+            told += self.exists(view)
         told += self.keywords(selected, delta.keywords)
         view.flags.put(view.numbers(delta.uids), delta.flags)
         flags_to, own = view.flags_to, view.own
@@ -82,9 +86,9 @@ class Updates:
         if fresh:
             uids = [delta.uids[place] for place in fresh]
             flags = [delta.flags[place] for place in fresh]
-            told.append(self.flags(selected, uids, flags, delta.keywords, with_uids=True))
+            page = Page(uids, flags=flags, modseqs=[delta.modseqs[place] for place in fresh])
+            told.append(self.fetched(selected, page, delta.keywords, with_uids=True))
         view.flags_to = delta.status.highest_modseq
-        view.uid_next_told = max(view.uid_next_told, delta.status.uid_next)
         view.own = {modseq for modseq in own if modseq > view.flags_to}
         return told
 
@@ -126,7 +130,8 @@ class Updates:
         if stored.highest_modseq == stored.previous_modseq:
             return
         if view.expunged_to == stored.previous_modseq == view.flags_to:
-            view.expunged_to = view.flags_to = stored.highest_modseq
+            view.tell_expunged(stored.highest_modseq)
+            view.flags_to = stored.highest_modseq
         elif view.flags_to == stored.previous_modseq:
             view.flags_to = stored.highest_modseq
         elif is_told:
@@ -139,22 +144,53 @@ class Updates:
         selected.view.keywords = keywords
         return [FlagList(keywords, selected.is_writable)]
 
-    def flags(
+    def exists(self, view: View) -> list[Response]:
+        """How many messages there are; RECENT is not of IMAP4rev2. RFC 9051 §7.4.1, appendix E."""
+        told: list[Response] = [Untagged(f"{view.count} EXISTS")]
+        if not self._state.is_rev2:
+            told.append(Untagged(f"{view.recent_count} RECENT"))
+        return told
+
+    def unasked(self, items: FetchItems, with_uids: bool) -> FetchItems:
+        """These items, in an answer that was not asked for by FETCH. RFC 7162 §3.2.4."""
+        if self._state.tells_modseqs:
+            return items.including("UID", "MODSEQ")
+        return items.including("UID") if with_uids or self._state.is_rev2 else items
+
+    def fetched(
         self,
         selected: Selected,
-        uids: Sequence[int],
-        flags: Sequence[int],
+        page: Page,
         keywords: Sequence[str],
         with_uids: bool,
+        words: tuple[str, ...] = ("FLAGS",),
     ) -> Response:
-        """FETCH with the flags of these messages, as far as the client knows them."""
-        items = _UID_FLAGS if with_uids else _FLAGS
-        page, numbers = self.known(selected, Page(uids, flags=flags))
+        """FETCH that was not asked for by FETCH, with the flags of these messages as the client knows them."""
+        items = self.unasked(FetchItems(words), with_uids)
+        page, numbers = self.known(selected, page)
+        self.told(items, page)
         return Rendered(
             b"".join(
                 part for part in items.render(page, numbers, self.texts(keywords)) if isinstance(part, bytes)
             )
         )
+
+    def told(self, items: FetchItems, page: Page) -> None:
+        """Notes the modseqs that this page tells the client."""
+        if "MODSEQ" in items.words and page.modseqs:
+            self._modseq_told = max((self._modseq_told, *page.modseqs))
+
+    def reached(self, view: View) -> str:
+        """How far all has been told, for the tagged answer of what expunged something. RFC 7162 §3.2.7."""
+        return f"HIGHESTMODSEQ {view.highest_modseq}" if self._state.tells_vanished else ""
+
+    def held_back(self, view: View) -> list[Response]:
+        """HIGHESTMODSEQ, where a modseq was told that is above what was told of expunges. RFC 7162 §6.
+
+        It goes in front of each tagged answer; else the client would count itself informed up to that modseq.
+        """
+        modseq, self._modseq_told = self._modseq_told, 0
+        return [highest_modseq(view.highest_modseq)] if modseq > view.highest_modseq else []
 
     def known(self, selected: Selected, page: Page) -> tuple[Page, Sequence[int]]:
         """A page with \\Recent in its flags, and the numbers of its rows; rows without a number are dropped."""
@@ -163,7 +199,7 @@ class Updates:
             rows = [row for row, number in enumerate(numbers) if number]
             numbers = [numbers[row] for row in rows]
             page = _rows(page, rows)
-        if page.flags and selected.view.recent:
+        if page.flags and selected.view.recent and not self._state.is_rev2:
             page = replace(page, flags=selected.view.with_recent(page.uids, page.flags))
         return page, numbers
 

@@ -36,6 +36,8 @@ class View:
         "own",
         "recent",
         "runs",
+        "saved",
+        "skipped",
         "uid_next_told",
     )
 
@@ -53,6 +55,8 @@ class View:
         self.keywords = keywords
         self.flags = Flags()
         self.own: set[int] = set()  # modseqs of this session's STOREs above flags_to: their answer was given
+        self.saved: Runs = ()  # what SEARCH saved as $, RFC 9051 §6.4.4.1
+        self.skipped: Runs = ()  # below uid_next_told, gone after expunged_to, and never told
         self._set(runs)
         first = uid_next if first_recent is None else first_recent
         self.recent: Runs = intersect(runs, ((first, uid_next - 1),)) if first < uid_next else ()
@@ -147,20 +151,33 @@ class View:
         return [self.number(uid) for uid in each(intersect(self.runs, runs))]
 
     def add(self, runs: Runs, uid_next: int) -> None:
-        """Takes in messages that the client is being told of by EXISTS."""
-        self.flags.add(count(runs))
-        self._set(union(self.runs, runs))
-        self.uid_next_told = max(self.uid_next_told, uid_next)
+        """Takes in messages that the client is being told of by EXISTS, as all that lives below `uid_next`."""
+        if uid_next <= self.uid_next_told:
+            return
+        if runs:
+            self.flags.add(count(runs))
+            self._set(union(self.runs, runs))
+        self.skipped += subtract(((self.uid_next_told, uid_next - 1),), runs)
+        self.uid_next_told = uid_next
 
-    def remove(self, runs: Runs) -> list[int]:
-        """Drops messages; answers the numbers for EXPUNGE, each as of the moment when it is said."""
-        numbers = self.each_number(runs)
-        told = [number - gone for gone, number in enumerate(numbers)]
-        if told:
-            self.flags.remove(numbers)
-            self._set(subtract(self.runs, runs))
-            self.recent = subtract(self.recent, runs)
-        return told
+    def remove(self, runs: Runs) -> Runs:
+        """Drops messages; answers those that were there: each is told once."""
+        gone = intersect(self.runs, runs)
+        if gone:
+            self.flags.remove(self.each_number(gone))
+            self._set(subtract(self.runs, gone))
+            self.recent = subtract(self.recent, gone)
+            self.saved = subtract(self.saved, gone)
+        return gone
+
+    def tell_expunged(self, modseq: int) -> None:
+        """Everything that went up to this modseq has been told."""
+        self.expunged_to = modseq
+        self.skipped = ()
+
+    def leaving(self, runs: Runs) -> list[int]:
+        """The numbers for EXPUNGE of these, which are all there: each as of the moment when it is said."""
+        return [number - gone for gone, number in enumerate(self.each_number(runs))]
 
     @property
     def recent_count(self) -> int:

@@ -7,8 +7,9 @@
 
 `given nobody` stops before login. `given alice` logs in; with `NAME n messages` the mailbox is made where it is
 missing, filled and (the last one named) selected; `given bulk` makes each message 300 KB. `meanwhile
-deliver|flag|expunge|delete` happens at another client. `...` stands for anything in the line. A line `C+ text` is
-sent without a line end; `S: end` is the end.
+deliver|flag|expunge|delete|forget` happens at another client (forget: the change log so far is swept). `...` stands
+for anything in the line, and `<name>` for a number: the same one wherever it is said again. A line `C+ text` is sent
+without a line end; `S: end` is the end.
 The rule: the runner knows no command; what is not written in the file is not sent.
 """
 
@@ -34,6 +35,7 @@ from tests.fakes.memory import MemoryStore
 
 assert commands.FAMILIES
 PASSWORD = b"correct horse"
+_NUMBER = re.compile(r"<([a-z]+)>")
 SECONDS = 10.0
 
 
@@ -205,6 +207,9 @@ async def meanwhile(store: MemoryStore, line: str) -> None:
     if verb == "delete":
         await store.mailboxes.delete(account.account_id, name)
         return
+    if verb == "forget":
+        store.state.trim(account.account_id)
+        return
     mailbox, status = await store.mailboxes.status(account.account_id, name)
     if verb == "deliver":
         await add(store, name, status.uid_next)
@@ -229,25 +234,28 @@ async def play(dialogue: Dialogue, store: MemoryStore, client: Client) -> None:
             assert line.startswith("* ")
         assert line.startswith("given OK")
     waiting = b""
+    numbers: dict[str, str] = {}
     for line in dialogue.lines:
-        if line.startswith("C: "):
-            waiting += line[3:].encode() + b"\r\n"
-        elif line == "C:":
-            waiting += b"\r\n"
-        elif line.startswith("C+ "):
-            waiting += line[3:].encode()
+        if line.startswith("C"):
+            waiting += said(line, numbers)
         else:
             if waiting:  # lines of the client that follow one another leave in one piece: they are pipelined
                 client.send(waiting)
                 waiting = b""
             if line.startswith("S: "):
-                await expect(client, line[3:])
+                await expect(client, line[3:], numbers)
             elif line == "S:":
                 await expect(client, "")
             elif line.startswith("meanwhile "):
                 await meanwhile(store, line[10:])
             else:
                 raise ValueError(f"not understood: {line}")
+
+
+def said(line: str, numbers: dict[str, str]) -> bytes:
+    """What a line of the client sends."""
+    text = _NUMBER.sub(lambda found: numbers[found[1]], line[3:]).encode()
+    return text if line.startswith("C+ ") else text + b"\r\n"
 
 
 async def hear(client: Client) -> str:
@@ -259,8 +267,12 @@ async def hear(client: Client) -> str:
     return octets[:-2].decode("utf-8", "replace")
 
 
-async def expect(client: Client, wanted: str) -> None:
-    """The next line must be this one, but for what `...` stands for."""
+async def expect(client: Client, wanted: str, numbers: dict[str, str] | None = None) -> None:
+    """The next line must be this one, but for what `...` stands for; `numbers` are those that have a name."""
+    known = {} if numbers is None else numbers
+    wanted = _NUMBER.sub(lambda found: known.get(found[1], found[0]), wanted)
     pattern = ".*".join(re.escape(piece) for piece in wanted.split("..."))
     heard = await hear(client)
-    assert re.fullmatch(pattern, heard), f"wanted: {wanted}\nheard:  {heard}"
+    found = re.fullmatch(_NUMBER.sub(r"(?P<\1>[0-9]+)", pattern), heard)
+    assert found, f"wanted: {wanted}\nheard:  {heard}"
+    known.update(found.groupdict())

@@ -1,4 +1,5 @@
-"""The items of FETCH, and a page of messages as octets. RFC 9051 §6.4.5, §7.5.2; RFC 3501 §6.4.5 (RFC822*).
+"""The items of FETCH, and a page of messages as octets. RFC 9051 §6.4.5, §7.5.2; RFC 3501 §6.4.5 (RFC822*);
+RFC 7162 §3.1.4 (MODSEQ).
 
 The rule: a page is rendered by columns: one template for all rows, one formatting per row, no object per message or
 item. Items of known length come first and sections last, since their order in an answer is free.
@@ -49,6 +50,7 @@ _ITEMS: Final[dict[str, tuple[Items, bytes, Column]]] = {
     "ENVELOPE": (Items.ENVELOPE, b"ENVELOPE %b", lambda page, _: page.envelopes),
     "BODY": (Items.STRUCTURE, b"BODY %b", lambda page, _: map(body_of, page.structures)),
     "BODYSTRUCTURE": (Items.STRUCTURE, b"BODYSTRUCTURE %b", lambda page, _: page.structures),
+    "MODSEQ": (Items.MODSEQ, b"MODSEQ (%d)", lambda page, _: page.modseqs),
 }
 
 
