@@ -231,13 +231,15 @@ class Framing:
         if 0 <= end <= limit + 1:
             return self._cut(end)
         head = bytes((before or self._buffer)[: min(limit, 1000)])
-        tail, budget = b"", self.limits.discard
+        tail, left = b"", limit + self.limits.discard
         while (end := self._buffer.find(b"\n", self._scanned)) < 0:
-            budget -= len(self._buffer)
+            left -= len(self._buffer)
             tail = (tail + self._take(len(self._buffer)))[-_LONGEST_MARK - 2 :]
-            if budget < 0:
+            if left < 0:
                 yield Refused(_tag(head), "Command line too long", fatal=True)
             yield None
+        if end > left:
+            yield Refused(_tag(head), "Command line too long", fatal=True)
         raise _TooLong(head, _without_end(tail + self._take(end + 1))[-_LONGEST_MARK:])
 
     def _cut(self, end: int) -> bytes:
