@@ -30,7 +30,7 @@ async def checkpoint(world: World, clients: Sequence[Client], seed: str) -> None
             continue
         for client in clients:
             if client.user is user and client.model is not None:
-                await client.survive(_agree(client, client.model, truth))
+                await client.survive(agree(client, client.model, truth))
         try:
             audit(user.ledger, truth.values())
         except Violation as violation:
@@ -70,7 +70,7 @@ async def read_all(reader: Client) -> Mapping[int, Model] | None:
     return found if is_read else None
 
 
-async def _agree(client: Client, model: Model, truth: Mapping[int, Model]) -> bool:
+async def agree(client: Client, model: Model, truth: Mapping[int, Model]) -> bool:
     """What a client was told, bit by bit, is what is there."""
     there = truth.get(model.validity)
     expect(there is not None, "agreement", f"{model.name} is gone, and its session was not told")

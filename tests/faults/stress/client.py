@@ -111,6 +111,7 @@ class Client:
     def _ended(self, gone: Gone) -> None:
         is_excused = not self.world.is_ours and self.model is not None and self._is_gone(self.model)
         if self.wire is None or self.world.is_rough or is_excused:
+            self.done["(connection lost)"] += self.wire is not None
             self.drop()
             return
         words = ", ".join(each.name for each in self.inflight) or "nothing"
@@ -189,7 +190,7 @@ class Client:
             reply = await self._next(PATIENCE)
             if reply is None:
                 raise Violation("silence", f"no answer to {self.inflight[0].name} for {PATIENCE} s")
-            await self._hear(reply)
+            await self.hear(reply)
 
     async def listen(self, seconds: float) -> None:
         """Takes what comes for a while. Raises Gone, Violation."""
@@ -198,9 +199,10 @@ class Client:
         while (left := until - loop.time()) > 0:
             reply = await self._next(left)
             if reply is not None:
-                await self._hear(reply)
+                await self.hear(reply)
 
-    async def _hear(self, reply: Reply) -> None:
+    async def hear(self, reply: Reply) -> None:
+        """Takes one reply, a continuation too. Raises Gone, Violation."""
         if isinstance(reply, Continuation):
             expect(self.inflight, "+", "a continuation with no command in progress")
             await self.inflight[0].go_on(self)

@@ -26,18 +26,23 @@ Disturb = Callable[[], Awaitable[None]]
 
 
 async def run(
-    world: World, seed: str, seconds: float, clients: int = CLIENTS, disturb: Disturb | None = None
+    world: World,
+    seed: str,
+    seconds: float,
+    clients: int = CLIENTS,
+    disturb: Disturb | None = None,
+    stride: float = STRIDE,
 ) -> Counter[str]:
     """Violations are in the world afterwards; answers how many commands of each kind were heard out.
 
-    disturb: called once while the clients work between two checkpoints.
+    disturb: called once while the clients work between two checkpoints. stride: seconds between those.
     """
     loop, began = asyncio.get_running_loop(), time.monotonic()
     await _prepare(world, seed)
     crowd = [Client(n, world, user, seed) for n, user in enumerate(_users(world, clients), 1)]
     ends = loop.time() + seconds
     while loop.time() < ends and not world.violations:
-        until = min(ends, loop.time() + STRIDE)
+        until = min(ends, loop.time() + stride)
         await asyncio.gather(*(client.work(until) for client in crowd), *([disturb()] if disturb else []))
         await checkpoint(world, crowd, seed)
         total = sum(client.done.total() for client in crowd)
