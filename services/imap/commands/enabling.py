@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 # What can be enabled; QRESYNC brings CONDSTORE with it (RFC 7162 §3.2.3).
 _EXTENSIONS: Final = {
-    "CONDSTORE": Extension.CONDSTORE,
-    "QRESYNC": Extension.QRESYNC | Extension.CONDSTORE,
+    "CONDSTORE": ("CONDSTORE", Extension.CONDSTORE),
+    "QRESYNC": ("QRESYNC", Extension.QRESYNC | Extension.CONDSTORE),
+    "IMAP4REV2": ("IMAP4rev2", Extension.IMAP4REV2),
 }
 
 
@@ -36,13 +37,10 @@ class Enable:
         return cls(tuple(dict.fromkeys(words)))
 
     async def run(self, session: Session) -> AsyncIterator[Response]:
-        fresh = [
-            word
-            for word in self.words
-            if word in _EXTENSIONS and _EXTENSIONS[word] not in session.state.enabled
-        ]
-        yield Untagged(" ".join(("ENABLED", *fresh)))
-        for word in fresh:
-            for told in session.updates.enable(_EXTENSIONS[word]):
+        known = [_EXTENSIONS[word] for word in self.words if word in _EXTENSIONS]
+        fresh = [(name, extension) for name, extension in known if extension not in session.state.enabled]
+        yield Untagged(" ".join(("ENABLED", *(name for name, _ in fresh))))
+        for _, extension in fresh:
+            for told in session.updates.enable(extension):
                 yield told
         yield session.ok("ENABLE completed")
