@@ -10,7 +10,7 @@ import grpc
 
 from services.mail.errors import AuthenticationRequired, InvalidArgument
 from services.plumbing import metrics
-from services.plumbing.rpc.credentials import is_token
+from services.plumbing.rpc.credentials import Token
 from services.plumbing.rpc.errors import status_of
 
 # Generic for the type checker only, hence the quotes.
@@ -25,7 +25,7 @@ _HEALTH: Final = "/grpc.health.v1.Health/"
 class TokenInterceptor(grpc.aio.ServerInterceptor):
     """Refuses whoever does not show the token."""
 
-    def __init__(self, token: bytes) -> None:
+    def __init__(self, token: Token) -> None:
         self._token = token
 
     async def intercept_service(
@@ -35,7 +35,7 @@ class TokenInterceptor(grpc.aio.ServerInterceptor):
         handler = await continuation(handler_call_details)
         if handler is None or handler_call_details.method.startswith(_HEALTH):
             return handler
-        if is_token(handler_call_details.invocation_metadata, self._token):
+        if self._token.is_shown(handler_call_details.invocation_metadata or ()):
             return handler
         return refusing(handler, AuthenticationRequired("the token is missing or wrong"))
 

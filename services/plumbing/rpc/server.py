@@ -18,7 +18,7 @@ from grpc_reflection.v1alpha import reflection
 from services.mail.store import Store
 from services.plumbing import logs
 from services.plumbing.failures import CannotStart, PortInUse
-from services.plumbing.rpc.credentials import CertificateFiles, Secrets, read_token, tls_files
+from services.plumbing.rpc.credentials import CertificateFiles, Secrets, Token, tls_files
 from services.plumbing.rpc.interceptors import CountingInterceptor, DeadlineInterceptor, TokenInterceptor
 from services.plumbing.rpc.servicer.drain import Drain
 from services.plumbing.rpc.servicer.exchange import ExchangeServicer
@@ -31,6 +31,8 @@ log = logs.get(__name__)
 MAX_MESSAGE: Final = 5 * 1024 * 1024
 # Octets that may be under way on one stream; by itself gRPC lets them become sixteen megabytes.
 WINDOW: Final = 1024 * 1024
+# Octets of a frame: a message of letters is cut into as few as that gives.
+FRAME: Final = 256 * 1024
 
 
 class ServerSettings(Secrets, Protocol):
@@ -65,11 +67,11 @@ class Server:
         self._settings = settings
         self._drain = Drain()
         self._health = HealthServicer()
-        token = read_token(settings)
+        token = Token(settings)
         self._tls = tls_files(settings)
         self._server = grpc.aio.server(
             interceptors=[
-                *([TokenInterceptor(token)] if token else []),
+                *([TokenInterceptor(token)] if token.is_asked_for else []),
                 CountingInterceptor(),
                 DeadlineInterceptor(),
             ],
@@ -132,6 +134,7 @@ def options(bounds: Bounds) -> list[tuple[str, int]]:
         # No windows that grow with the line: what a peer sends ahead of us is bounded.
         ("grpc.http2.bdp_probe", 0),
         ("grpc.http2.lookahead_bytes", WINDOW),
+        ("grpc.http2.max_frame_size", FRAME),
         ("grpc.keepalive_time_ms", 30_000),
         ("grpc.keepalive_timeout_ms", 10_000),
         ("grpc.http2.min_ping_interval_without_data_ms", 10_000),

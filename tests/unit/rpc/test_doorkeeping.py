@@ -1,6 +1,8 @@
 """Who may call, until when, and what a server says of itself."""
 
+import asyncio
 import ipaddress
+import ssl
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -18,9 +20,10 @@ from restante.v1 import accounts_pb2, accounts_pb2_grpc, exchange_pb2_grpc
 
 from services.mail.errors import StoreUnavailable
 from services.plumbing.failures import CannotStart, PortInUse
+from services.plumbing.rpc import credentials
 from services.plumbing.rpc.client import Patience, connect
 from services.plumbing.rpc.server import Server
-from tests.unit.rpc.ends import SHOWN, TOKEN, Site
+from tests.unit.rpc.ends import SHOWN, TOKEN, Settings, Site
 
 
 @pytest.fixture
@@ -105,6 +108,51 @@ async def test_a_server_without_token_or_certificates_does_not_start(site: Site,
         Server(site.store, replace(site.settings, rpc_key=tmp_path / "key"))
 
 
+async def list_domains(channel: grpc.aio.Channel, token: str) -> None:
+    """Raises AioRpcError."""
+    accounts = accounts_pb2_grpc.AccountsServiceStub(channel)
+    shown = (("authorization", f"Bearer {token}"),)
+    await accounts.ListDomains(accounts_pb2.ListDomainsRequest(), timeout=5, metadata=shown)
+
+
+async def test_a_token_that_changes_is_taken_without_a_new_start(
+    site: Site, channel: grpc.aio.Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By both ends; for a while the one before opens too, then no longer."""
+    async with site.client() as store:
+        await store.accounts.list_domains()
+        site.settings.token_file.write_text("fresh\n")
+        assert await store.accounts.add_domain("example.org")
+        await list_domains(channel, "fresh")
+        await list_domains(channel, TOKEN)
+    monkeypatch.setattr(credentials, "GRACE_SECONDS", -1.0)
+    site.settings.token_file.write_text("fresher\n")
+    await list_domains(channel, "fresher")
+    for before in ("fresh", TOKEN):
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await list_domains(channel, before)
+        assert raised.value.code() is grpc.StatusCode.UNAUTHENTICATED
+    async with site.client() as store:
+        assert await store.accounts.list_domains() == ("example.org",)
+
+
+@pytest.mark.parametrize("octets", [b"", b"\n", b"two\nlines", b"\xff", None])
+async def test_a_token_that_cannot_be_used_leaves_the_one_before(
+    site: Site, channel: grpc.aio.Channel, octets: bytes | None
+) -> None:
+    """An editor empties a file before it writes; somebody may remove it. At a start it is refused."""
+    await list_domains(channel, TOKEN)
+    if octets is None:
+        site.settings.token_file.unlink()
+    else:
+        site.settings.token_file.write_bytes(octets)
+    await list_domains(channel, TOKEN)
+    with pytest.raises(grpc.aio.AioRpcError):
+        await list_domains(channel, "")
+    with pytest.raises(CannotStart, match="token"):
+        Server(site.store, site.settings)
+
+
 async def test_a_port_in_use_is_named(site: Site) -> None:
     await site.add()
     with pytest.raises(PortInUse):
@@ -161,26 +209,80 @@ class Authority:
         return certificate_file, key_file
 
 
-async def test_mutual_tls_lets_in_who_has_a_certificate_of_the_authority(site: Site, tmp_path: Path) -> None:
-    """Without a token; certificates are read again when they change."""
-    ours, theirs = Authority(tmp_path / "ours"), Authority(tmp_path / "theirs")
-    certificate, key = ours.issue("storage")
-    tls = replace(
+def with_mutual_tls(site: Site, authority: Authority) -> Settings:
+    """The site's settings with a certificate in place of the token."""
+    certificate, key = authority.issue("storage")
+    return replace(
         site.settings,
-        token_file=tmp_path / "none",
+        token_file=authority.folder / "none",
         rpc_certificate=certificate,
         rpc_key=key,
-        rpc_authority=ours.file,
+        rpc_authority=authority.file,
     )
-    site.settings = tls
+
+
+async def test_mutual_tls_lets_in_who_has_a_certificate_of_the_authority(site: Site, tmp_path: Path) -> None:
+    """Without a token."""
+    ours, theirs = Authority(tmp_path / "ours"), Authority(tmp_path / "theirs")
+    site.settings = with_mutual_tls(site, ours)
     await site.add()
     async with site.client() as store:
         assert await store.accounts.add_domain("example.org")
-    ours.issue("storage")
-    async with site.client() as store:
-        assert await store.accounts.list_domains() == ("example.org",)
     stranger, strange_key = theirs.issue("stranger")
-    strange = replace(tls, storage=site.storage, rpc_certificate=stranger, rpc_key=strange_key)
+    strange = replace(site.settings, storage=site.storage, rpc_certificate=stranger, rpc_key=strange_key)
     async with connect(strange, Patience(find=0.5)) as store:
+        with pytest.raises(StoreUnavailable):
+            await store.accounts.list_domains()
+
+
+async def shown_certificate(settings: Settings, port: int) -> bytes:
+    """What the server shows in a handshake in which we show ours."""
+    assert settings.rpc_certificate is not None
+    context = ssl.create_default_context(cafile=settings.rpc_authority)
+    context.load_cert_chain(settings.rpc_certificate, settings.rpc_key)
+    context.set_alpn_protocols(["h2"])
+    _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
+    shown: bytes = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+    writer.close()
+    return shown
+
+
+async def test_certificates_that_change_are_shown_in_the_next_handshake(site: Site, tmp_path: Path) -> None:
+    """By a server that goes on running; files that are away for a moment leave what was read last."""
+    ours = Authority(tmp_path / "ours")
+    site.settings = with_mutual_tls(site, ours)
+    await site.add()
+    first = await shown_certificate(site.settings, site.ports[0])
+    assert await shown_certificate(site.settings, site.ports[0]) == first
+    certificate, _ = ours.issue("storage")
+    second = await shown_certificate(site.settings, site.ports[0])
+    assert second != first
+    assert second == ssl.PEM_cert_to_DER_cert(certificate.read_text())
+    copied = replace(site.settings, rpc_certificate=certificate.rename(tmp_path / "moved"))
+    assert await shown_certificate(copied, site.ports[0]) == second
+
+
+async def test_a_new_authority_is_taken_by_both_ends_while_they_run(site: Site, tmp_path: Path) -> None:
+    """The client opens its next stream with what is on disk then, and outlives files that are away for a moment."""
+    ours, next_ones = Authority(tmp_path / "ours"), Authority(tmp_path / "next")
+    site.settings = with_mutual_tls(site, ours)
+    old, old_key = ours.issue("old")
+    await site.add()
+    async with site.client(renew_seconds=0.2) as store:
+        assert await store.accounts.add_domain("one.example")
+        assert site.settings.rpc_certificate is not None
+        away = site.settings.rpc_certificate.rename(tmp_path / "away")
+        await asyncio.sleep(0.6)
+        assert await store.accounts.add_domain("two.example")
+        away.rename(site.settings.rpc_certificate)
+        for file in next_ones.issue("storage"):
+            file.rename(ours.folder / file.name)
+        next_ones.file.rename(ours.file)
+        await shown_certificate(site.settings, site.ports[0])  # which trusts the new authority alone
+        await site.servers[0].stop(0)
+        await site.add(port=site.ports[0])
+        assert await store.accounts.add_domain("three.example")
+    outdated = replace(site.settings, storage=site.storage, rpc_certificate=old, rpc_key=old_key)
+    async with connect(outdated, Patience(find=0.5)) as store:
         with pytest.raises(StoreUnavailable):
             await store.accounts.list_domains()

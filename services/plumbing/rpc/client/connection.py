@@ -20,10 +20,11 @@ from services.plumbing.rpc.client.mailboxes import RemoteMailboxes
 from services.plumbing.rpc.client.messages import RemoteMessages
 from services.plumbing.rpc.client.search import RemoteSearch
 from services.plumbing.rpc.client.sessions import RemoteSessions
-from services.plumbing.rpc.credentials import CertificateFiles, Secrets, metadata, read_token, tls_files
+from services.plumbing.rpc.credentials import CertificateFiles, Secrets, Token, tls_files
 
 MAX_MESSAGE: Final = 5 * 1024 * 1024
 WINDOW: Final = 1024 * 1024
+FRAME: Final = 256 * 1024
 PATIENCE: Final = Patience()
 
 OPTIONS: Final = (
@@ -32,6 +33,7 @@ OPTIONS: Final = (
     # As on the server, and for the same reason.
     ("grpc.http2.bdp_probe", 0),
     ("grpc.http2.lookahead_bytes", WINDOW),
+    ("grpc.http2.max_frame_size", FRAME),
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     # Copies have addresses of their own: no proxy, and no connection shared between links.
@@ -77,7 +79,7 @@ async def connect(
 
 def link_maker(settings: Secrets) -> Open:
     """How a link to a place is made. Raises CannotStart."""
-    shown = metadata(read_token(settings))
+    token = Token(settings)
     files = tls_files(settings)
     certificates = CertificateFiles(files) if files is not None else None
 
@@ -89,6 +91,6 @@ def link_maker(settings: Secrets) -> Open:
         else:
             named = (*OPTIONS, ("grpc.ssl_target_name_override", host), ("grpc.default_authority", host))
             channel = grpc.aio.secure_channel(target, certificates.for_channel(), options=named)
-        return Link(channel, shown, on_free)
+        return Link(channel, token.metadata, on_free)
 
     return make

@@ -27,6 +27,9 @@ HANG_SECONDS: Final = 5.0
 _CALLS: Final = pb.ExchangeRequest.DESCRIPTOR.fields_by_name["calls"].number
 
 
+Metadata = tuple[tuple[str, str], ...]
+
+
 @dataclass(slots=True)
 class Asked:
     """An answer: its parts, and whether there is more to be had on a stream of its own."""
@@ -45,20 +48,20 @@ class Owed:
 
 
 class Link:
-    """metadata: what shows who calls; on_free: told whenever it owes one call less.
+    """show: what shows who calls, as it is now; on_free: told whenever it owes one call less.
 
     calls: that wait for an answer. in_flight: those, and streams of their own, which last as long as somebody reads or
     writes slowly.
     """
 
     def __init__(
-        self, channel: grpc.aio.Channel, metadata: tuple[tuple[str, str], ...], on_free: Callable[[], None]
+        self, channel: grpc.aio.Channel, show: Callable[[], Metadata], on_free: Callable[[], None]
     ) -> None:
         self.channel = channel
-        self.metadata = metadata
         self.calls = 0
         self.in_flight = 0
         self.turned = asyncio.Event()
+        self._show = show
         self._on_free = on_free
         self._idle = asyncio.Event()
         self._idle.set()
@@ -69,6 +72,11 @@ class Link:
         self._deadlines = Deadlines(self._expire)
         self._heard_at = 0.0
         self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def metadata(self) -> Metadata:
+        """What a call shows."""
+        return self._show()
 
     async def open(self, seconds: float) -> None:
         """Connects. Raises NotLetIn, TimeoutError."""
