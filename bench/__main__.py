@@ -39,23 +39,21 @@ async def measure(workload: Workload, sides: tuple[Peer, Peer], rounds: int) -> 
     return f"| {workload.name} | {cells} | {ratio:.2f} | {workload.budget:g}{verdict} |"
 
 
-async def compare(chosen: tuple[str, ...], rounds: int) -> list[str]:
-    """Starts both sides, fills them and runs the workloads whose names hold one of the chosen words."""
-    with peers.restante() as ours, peers.dovecot() as theirs:
-        sides = (ours, theirs)
-        table = []
-        for workload in _pick(workloads.DELIVERIES, chosen):
-            table.append(await measure(workload, sides, rounds))
-            print(table[-1], flush=True)
-        readings = _pick(workloads.READINGS, chosen)
-        if readings:
-            print(f"filling folders of {workloads.FOLDER:,}", file=sys.stderr)
-            for side in sides:
-                await workloads.fill(side)
-        for workload in readings:
-            table.append(await measure(workload, sides, rounds))
-            print(table[-1], flush=True)
-        return table
+async def compare(sides: tuple[Peer, Peer], chosen: tuple[str, ...], rounds: int) -> list[str]:
+    """Runs the workloads whose names hold one of the chosen words; fills both sides first where one reads."""
+    table = []
+    for workload in _pick(workloads.DELIVERIES, chosen):
+        table.append(await measure(workload, sides, rounds))
+        print(table[-1], flush=True)
+    readings = _pick(workloads.READINGS, chosen)
+    if readings:
+        print(f"filling folders of {workloads.FOLDER:,}", file=sys.stderr)
+        for side in sides:
+            await workloads.fill(side)
+    for workload in readings:
+        table.append(await measure(workload, sides, rounds))
+        print(table[-1], flush=True)
+    return table
 
 
 def _pick(everything: tuple[Workload, ...], chosen: tuple[str, ...]) -> list[Workload]:
@@ -78,7 +76,8 @@ def main() -> None:
         "|---|---|---|---|---|",
     ]
     print(*head, sep="\n")
-    table = uvloop.run(compare(tuple(options.words), options.rounds))
+    with peers.restante() as ours, peers.dovecot() as theirs:
+        table = uvloop.run(compare((ours, theirs), tuple(options.words), options.rounds))
     if options.write:
         before, _, _ = options.write.read_text().partition(MARK)
         options.write.write_text("\n".join([before + MARK, "", *head, *table, ""]))

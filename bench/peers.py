@@ -4,6 +4,7 @@ The rule: both keep mail durably (fsync on), both serve plain loopback sockets, 
 advise.
 """
 
+import asyncio
 import contextlib
 import json
 import os
@@ -17,7 +18,10 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
+
+from services.plumbing.rpc import client
+from services.plumbing.settings import Settings
 
 PASSWORD: Final = "bench-password"
 DOMAIN: Final = "example.test"
@@ -152,7 +156,7 @@ def restante() -> Iterator[Peer]:
     try:
         for port in (storage, ports["SMTP_PORT"], ports["IMAP_PORT"]):
             _wait_for(port, process, home / "bench.log")
-        _add_readers(command, os.environ | settings)
+        asyncio.run(_add_readers(home, f"127.0.0.1:{storage}"))
         yield Peer("Restante", ports["SMTP_PORT"], ports["IMAP_PORT"], "EHLO")
     finally:
         process.send_signal(signal.SIGTERM)
@@ -161,16 +165,15 @@ def restante() -> Iterator[Peer]:
         shutil.rmtree(home, ignore_errors=True)
 
 
-def _add_readers(command: Path, environment: dict[str, str]) -> None:
-    subprocess.run([command, "domain", "add", DOMAIN], env=environment, check=True, stdout=subprocess.DEVNULL)
-    for number in range(READERS):
-        subprocess.run(
-            [command, "account", "add", reader(number), "--password-stdin"],
-            env=environment,
-            input=PASSWORD.encode(),
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
+class _Settings(Settings):
+    process: ClassVar[str] = "bench"
+
+
+async def _add_readers(home: Path, storage: str) -> None:
+    async with client.connect(_Settings(home=home, storage=storage)) as store:
+        await store.accounts.add_domain(DOMAIN)
+        for number in range(READERS):
+            await store.accounts.add_account(reader(number), PASSWORD.encode())
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 from typing import ClassVar, Final, TypeVar
 
 from services.mail.errors import ProtocolError
@@ -248,12 +249,19 @@ class Quit(Command):
     """QUIT: RFC 5321 §4.1.1.10."""
 
 
+# Lines up to so many octets are remembered: the same senders and recipients come again and again.
+_USUAL: Final = 128
+
 # Known and not offered: 502 rather than 500 (RFC 5321 §4.2.4).
 _NOT_IMPLEMENTED: Final = frozenset({"EXPN", "BDAT", "AUTH", "TURN", "ETRN", "SEND", "SOML", "SAML", "LHLO"})
 
 
 def parse(line: bytes) -> Command:
     """The command of one line without its line end. Raises Malformed."""
+    return _parse_usual(line) if len(line) <= _USUAL else _parse(line)
+
+
+def _parse(line: bytes) -> Command:
     head, _, rest = line.partition(b" ")
     verb = head.decode("latin-1").upper()
     kind = REGISTRY.get(verb)
@@ -264,3 +272,6 @@ def parse(line: bytes) -> Command:
     except UnicodeDecodeError:
         raise Malformed(replies.BAD_ENCODING) from None
     return kind.parse(argument)
+
+
+_parse_usual = lru_cache(maxsize=2048)(_parse)
