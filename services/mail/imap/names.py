@@ -82,7 +82,7 @@ class Pattern:
     prefix: how every name begins that the pattern matches.
     """
 
-    __slots__ = ("_final", "_masks", "_percents", "_stars", "_wild", "prefix")
+    __slots__ = ("_final", "_literally", "_masks", "_percents", "_stars", "_wild", "prefix")
 
     def __init__(self, pattern: str) -> None:
         if len(pattern) > MAX_PATTERN:
@@ -92,6 +92,9 @@ class Pattern:
         # Neighbouring wildcards are one: `*` where any of them is `*`. So one step leads past them.
         elements = re.sub(r"[%*]{2,}", lambda run: "*" if "*" in run[0] else "%", pattern)
         self.prefix = _prefix(elements)
+        # The most common patterns, `Name` and `Name*`, are answered at once.
+        literally = _LITERALLY.match(elements)
+        self._literally = literally[0] if literally and elements[literally.end() :] in ("", "*") else None
         self._masks: dict[str, int] = {}
         self._stars = self._percents = 0
         for place, element in enumerate(elements):
@@ -107,6 +110,8 @@ class Pattern:
     def matches(self, name: str) -> bool:
         """Whether the whole name matches."""
         inbox = len(INBOX) if name.startswith(INBOX) and name[len(INBOX) :][:1] in ("", SEPARATOR) else 0
+        if self._literally is not None and not inbox:
+            return name.startswith(self._literally) if self._stars else name == self._literally
         masks = self._masks
         places = 1 | (1 & self._wild) << 1
         for number, char in enumerate(name):

@@ -135,7 +135,10 @@ class Mailboxes(Protocol):
         ...
 
     async def subscribe(self, account_id: int, name: str, is_subscribed: bool) -> None:
-        """Sets whether a name is subscribed; it need not exist. RFC 9051 §6.3.7. Raises InvalidName."""
+        """Sets whether a name is subscribed; it need not exist. RFC 9051 §6.3.7.
+
+        Raises InvalidName, LimitExceeded.
+        """
         ...
 
     async def status(self, account_id: int, name: str) -> tuple[Mailbox, MailboxStatus]:

@@ -29,11 +29,21 @@ SUBSCRIBED: Final = Statement(
     """,
 )
 
-# Primary key of subscriptions.
+# Primary key of subscriptions, counted; those who subscribe at once may each take the last place.
 SUBSCRIBE: Final = Statement(
     "subscribe",
-    "INSERT INTO subscriptions (account_id, name) VALUES (%(account_id)s, %(name)s) ON CONFLICT DO NOTHING",
+    """
+    WITH now_there AS MATERIALIZED (
+        SELECT count(*) < %(limit)s AS has_room, coalesce(bool_or(name = %(name)s), false) AS is_there
+        FROM subscriptions WHERE account_id = %(account_id)s
+    ), written AS (
+        INSERT INTO subscriptions (account_id, name) SELECT %(account_id)s, %(name)s FROM now_there WHERE has_room
+        ON CONFLICT DO NOTHING
+    )
+    SELECT has_room OR is_there FROM now_there
+    """,
 )
+# Primary key of subscriptions.
 UNSUBSCRIBE: Final = Statement(
     "unsubscribe", "DELETE FROM subscriptions WHERE account_id = %(account_id)s AND name = %(name)s"
 )
@@ -170,7 +180,9 @@ CREATE: Final = Statement(
         WHERE account_id = %(account_id)s AND request_id = %(request_id)s::uuid
     ), asked AS MATERIALIZED (
         SELECT a.name, a.n, b.mailbox_id FROM unnest(%(names)s::text[]) WITH ORDINALITY AS a (name, n)
-        LEFT JOIN mailboxes b ON b.account_id = %(account_id)s AND b.name = a.name
+        LEFT JOIN LATERAL (
+            SELECT mailbox_id FROM mailboxes b WHERE b.account_id = %(account_id)s AND b.name = a.name OFFSET 0
+        ) b ON true
     ), verdict AS MATERIALIZED (
         SELECT EXISTS (SELECT FROM asked WHERE name = %(name)s AND mailbox_id IS NOT NULL) AS is_there,
             {_IS_FULL} AS is_full,
@@ -202,10 +214,10 @@ CREATE: Final = Statement(
 MADE: Final = Statement(
     "find made mailbox",
     f"""
-    SELECT {_MAILBOX} FROM requests q
-    JOIN mailboxes b ON b.account_id = %(account_id)s AND b.mailbox_id = q.answer[1]
-    JOIN mailbox_state s ON s.account_id = %(account_id)s AND s.mailbox_id = b.mailbox_id
-    WHERE q.account_id = %(account_id)s AND q.request_id = %(request_id)s::uuid
+    SELECT {_MAILBOX} FROM mailboxes b JOIN mailbox_state s USING (account_id, mailbox_id)
+    WHERE b.account_id = %(account_id)s AND b.mailbox_id = (
+        SELECT answer[1] FROM requests WHERE account_id = %(account_id)s AND request_id = %(request_id)s::uuid
+    )
     """,
 )
 

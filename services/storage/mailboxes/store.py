@@ -36,6 +36,8 @@ from services.storage.runs import from_multirange
 from services.storage.transaction import ConnectionLost, Database, Row, Statement
 
 MAX_MAILBOXES: Final = 10_000
+# Names outlive their mailboxes, so more of them than of those.
+MAX_SUBSCRIPTIONS: Final = 20_000
 _LAST: Final = "\U0010ffff"
 _FULL: Final = f"an account has at most {MAX_MAILBOXES} mailboxes"
 
@@ -144,7 +146,12 @@ class PostgresMailboxes:
     async def subscribe(self, account_id: int, name: str, is_subscribed: bool) -> None:
         """See the port."""
         values = {"account_id": account_id, "name": canonical_name(name)}
-        await self._database.write(statements.SUBSCRIBE if is_subscribed else statements.UNSUBSCRIBE, values)
+        if not is_subscribed:
+            await self._database.write(statements.UNSUBSCRIBE, values)
+            return
+        rows = await self._database.write(statements.SUBSCRIBE, {**values, "limit": MAX_SUBSCRIPTIONS})
+        if not rows[0][0]:
+            raise LimitExceeded(f"an account subscribes to at most {MAX_SUBSCRIPTIONS} names")
 
     async def status(self, account_id: int, name: str) -> tuple[Mailbox, MailboxStatus]:
         """See the port."""
