@@ -51,33 +51,55 @@ class Imap:
         self._writer.close()
 
 
+class _Replies(asyncio.Protocol):
+    """SMTP or LMTP replies as they come; whoever waits is woken once, behind the last that it waits for."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._owed = 0
+        self._came: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def data_received(self, data: bytes) -> None:
+        *lines, self._rest = (self._rest + data).split(b"\r\n")
+        for line in lines:
+            if line[:1] not in b"23":
+                self._end(RuntimeError(f"refused: {line!r}"))
+            self._owed -= line[3:4] != b"-"
+        if self._owed == 0 and not self._came.done():
+            self._came.set_result(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end(exc or ConnectionError("closed"))
+
+    def _end(self, error: Exception) -> None:
+        if not self._came.done():
+            self._came.set_exception(error)
+
+    async def take(self, count: int) -> None:
+        """Waits for so many replies, to be called as soon as they are owed. Raises RuntimeError for a refusal."""
+        self._owed += count
+        if self._owed:
+            self._came = asyncio.get_running_loop().create_future()
+            await self._came
+
+
 async def deliver(port: int, greeting: str, recipient: str, letters: Sequence[bytes]) -> int:
     """One session that delivers letters one after another over SMTP or LMTP; answers how many were taken.
 
     Envelope commands are pipelined, as an MTA does it (RFC 2920 §3.1).
     """
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    await _reply(reader)
-    writer.write(f"{greeting} bench.test\r\n".encode())
-    await _reply(reader)
-    taken = 0
+    loop = asyncio.get_running_loop()
+    transport, replies = await loop.create_connection(_Replies, "127.0.0.1", port)
+    await replies.take(1)
+    transport.write(f"{greeting} bench.test\r\n".encode())
+    await replies.take(1)
     envelope = f"MAIL FROM:<sender@sender.test>\r\nRCPT TO:<{recipient}>\r\nDATA\r\n".encode()
     for letter in letters:
-        writer.write(envelope)
-        for _ in range(3):
-            await _reply(reader)
-        writer.write(letter + b".\r\n")
-        taken += (await _reply(reader)).startswith(b"250")
-    writer.write(b"QUIT\r\n")
-    await _reply(reader)
-    writer.close()
-    return taken
-
-
-async def _reply(reader: asyncio.StreamReader) -> bytes:
-    while True:
-        line = await reader.readline()
-        if line[3:4] != b"-":
-            if line[:1] not in b"23" or not line:
-                raise RuntimeError(f"refused: {line!r}")
-            return line
+        transport.write(envelope)
+        await replies.take(3)
+        transport.write(letter + b".\r\n")
+        await replies.take(1)
+    transport.write(b"QUIT\r\n")
+    await replies.take(1)
+    transport.close()
+    return len(letters)
