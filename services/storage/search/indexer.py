@@ -25,7 +25,7 @@ _TOGETHER: Final = 20
 MOST_KEPT: Final = 1024 * 1024
 _UNSENT: Final = -(2**40)
 # How much longer it rests than it works: while others write, and else.
-_REST_BUSY: Final = 9.0
+_REST_BUSY: Final = 49.0
 _REST_QUIET: Final = 1.0
 
 
