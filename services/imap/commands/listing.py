@@ -68,7 +68,7 @@ class List:
             found = await session.store.mailboxes.list(
                 session.account.account_id, listing.prefix_of(patterns), with_statuses=bool(options.counters)
             )
-            async for each in _in_turns(Selector(found, patterns, options).found()):
+            async for each in in_turns(Selector(found, patterns, options).found()):
                 yield Listed(each.name, each.attributes, criteria=each.criteria, is_utf8=is_utf8)
                 if options.counters and each.mailbox is not None and each.is_selected:
                     status = found.statuses[each.place]
@@ -93,12 +93,12 @@ class Lsub:
             prefix = listing.prefix_of(patterns)
             subscribed = (await session.store.mailboxes.list(session.account.account_id, prefix)).subscribed
             with_parents = self.pattern.endswith("%")
-            async for each in _in_turns(listing.select_lsub(subscribed, patterns, with_parents)):
+            async for each in in_turns(listing.select_lsub(subscribed, patterns, with_parents)):
                 yield Listed(each.name, each.attributes, b"LSUB", is_utf8=session.state.is_rev2)
         yield session.ok("LSUB completed")
 
 
-async def _in_turns(found: Iterable[Found | None]) -> AsyncIterator[Found]:
+async def in_turns(found: Iterable[Found | None]) -> AsyncIterator[Found]:
     """What is found; others have their turn while it is looked for."""
     for number, each in enumerate(found, 1):
         if number % _TURN == 0:

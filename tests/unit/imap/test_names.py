@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.mail.errors import InvalidName
-from services.mail.imap.names import MAX_PATTERN, Pattern, decode, encode
+from services.mail.imap.names import MAX_PATTERN, Pattern, decode, decode_utf8, encode
 
 
 @pytest.mark.parametrize(
@@ -50,6 +50,61 @@ def slow(pattern: str, name: str) -> bool:
 def test_patterns_match_as_the_rfc_says(pattern: str, name: str) -> None:
     """RFC 9051 §6.3.9."""
     assert Pattern(pattern).matches(name) == slow(pattern, name)
+
+
+@given(st.text("inboxINBOX/%*", max_size=8), st.text("inboxINBOX/", max_size=8))
+def test_inbox_is_met_in_any_case_and_nothing_else(pattern: str, rest: str) -> None:
+    """RFC 9051 §5.1; and what a pattern matches begins as it says."""
+    found = Pattern(pattern)
+    for name in ("INBOX", f"INBOX/{rest}", f"x{rest}", f"in/{rest}", f"inboxes{rest}"):
+        is_inbox = name == "INBOX" or name.startswith("INBOX/")
+        spellings = {name, *(f"{head}{name[5:]}" for head in cases("inbox"))} if is_inbox else {name}
+        assert found.matches(name) == any(slow(pattern, spelling) for spelling in spellings)
+        assert not found.matches(name) or name.startswith(found.prefix)
+
+
+def cases(word: str) -> set[str]:
+    """All spellings of a word in capitals and small letters."""
+    spellings = {""}
+    for char in word:
+        spellings = {spelling + each for spelling in spellings for each in (char, char.upper())}
+    return spellings
+
+
+@pytest.mark.parametrize(
+    ("pattern", "prefix"),
+    [
+        ("Work/%", "Work/"),
+        ("Work", "Work"),
+        ("*", ""),
+        ("a/*b", "a/"),
+        ("inbox", "INBOX"),
+        ("Inbox/x%", "INBOX/x"),
+        ("inboxes", "inboxes"),
+        ("IN%", "IN"),
+        ("in%", ""),
+        ("inbox*", ""),
+        ("cafe\u0301*", "caf\xe9"),
+    ],
+)
+def test_a_pattern_knows_how_its_names_begin(pattern: str, prefix: str) -> None:
+    """So that only those are read."""
+    assert Pattern(pattern).prefix == prefix
+
+
+@pytest.mark.parametrize(
+    ("octets", "name"), [(b"caf\xc3\xa9", "caf\xe9"), (b"a&b", "a&b"), (b"&AOk-", "&AOk-"), (b"", "")]
+)
+def test_a_client_that_enabled_it_says_names_in_utf_8(octets: bytes, name: str) -> None:
+    """RFC 9051 §5.1."""
+    assert decode_utf8(octets) == name
+
+
+@pytest.mark.parametrize("octets", [b"\xe9", b"\xc0\xaf", b"\xed\xa0\xbd", b"\xf5\x80\x80\x80", b"\xe2\x82"])
+def test_what_is_not_utf_8_is_no_name(octets: bytes) -> None:
+    """RFC 3629 §4: overlong forms and surrogates among it."""
+    with pytest.raises(InvalidName):
+        decode_utf8(octets)
 
 
 def test_hostile_patterns_cost_no_more_than_others() -> None:
