@@ -6,7 +6,7 @@ loses what it leans on while it finishes its work.
 
 import asyncio
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any
 
 from services.cli.processes import DOORS
@@ -44,20 +44,26 @@ class Supervisor:
         return [self.ports["RESTANTE_STORAGE_PORT"], *free_ports(self.settings.storages - 1)]
 
     async def start(self) -> None:
-        """Starts everything in order. Raises CannotStart; what was started then still runs."""
+        """Starts everything. Raises CannotStart; what was started then still runs.
+
+        A door looks for storage until it finds it, so it need not wait for what is below.
+        """
+        doors = [self._child(name, f"services.{name}", self._common()) for name in DOORS]
+        storages: list[Child] = []
         database_url = self.settings.database_url
-        if database_url is None:
-            await self._start_stages([self._postgres()])
+        postgres = [self._postgres()] if database_url is None else []
+        # In the order in which they lean on each other, which is not that in which they get ready.
+        self.stages = [postgres, storages, doors]
+
+        async def start_storage() -> None:
+            await self._start_together(postgres)
             self._record()
-            url = self.home.embedded_url()
-        else:
-            url = database_url.get_secret_value()
-        database = {"RESTANTE_DATABASE_URL": url}
-        # A door looks for storage until it finds it, so the two need not wait for each other.
-        await self._start_stages(
-            [self._storage(n, port, database) for n, port in enumerate(self._storages(), 1)],
-            [self._child(name, f"services.{name}", self._common()) for name in DOORS],
-        )
+            url = self.home.embedded_url() if database_url is None else database_url.get_secret_value()
+            database = {"RESTANTE_DATABASE_URL": url}
+            storages.extend(self._storage(n, port, database) for n, port in enumerate(self._storages(), 1))
+            await self._start_together(storages)
+
+        await all_of(start_storage(), self._start_together(doors))
         self._record()
 
     def _storages(self) -> list[int]:
@@ -100,16 +106,9 @@ class Supervisor:
     def _child(self, name: str, module: str, environment: Mapping[str, str]) -> Child:
         return Child(name, module, environment, self.home.logs / f"{name}.log", self._tell)
 
-    async def _start_stages(self, *stages: list[Child]) -> None:
-        """Starts processes side by side, and keeps them running. Stages are stopped one after another, last first."""
-        self.stages.extend(stages)
-        children = [each for stage in stages for each in stage]
-        outcomes = await asyncio.gather(
-            *(self._start_child(each) for each in children), return_exceptions=True
-        )
-        for outcome in outcomes:
-            if outcome is not None:
-                raise outcome
+    async def _start_together(self, children: list[Child]) -> None:
+        """Starts processes side by side, and keeps them running."""
+        await all_of(*(self._start_child(each) for each in children))
         for each in children:
             self._keepers.append(asyncio.create_task(each.keep(self.settings.start_seconds, self._record)))
 
@@ -144,3 +143,10 @@ class Supervisor:
         """Ends everything at once, for those who cannot wait; PostgreSQL still ends in order."""
         for child in (each for stage in self.stages for each in stage if each.name != "postgres"):
             child.kill()
+
+
+async def all_of(*work: Coroutine[Any, Any, None]) -> None:
+    """Waits until all is done. Raises the first thing that went wrong, once nothing is under way any more."""
+    for outcome in await asyncio.gather(*work, return_exceptions=True):
+        if outcome is not None:
+            raise outcome
