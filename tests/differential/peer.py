@@ -141,10 +141,12 @@ def _users(home: Path) -> dict[str, object]:
 
 
 def _await(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    """Until it greets; the first client may hear that it must wait for the authentication."""
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until and process.poll() is None:
-        with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-            return
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1) as tried:
+            if b"CAPABILITY" in tried.recv(1000):
+                return
         time.sleep(0.05)
     raise AssertionError(f"Dovecot does not start: {log.read_text() if log.exists() else ''}")
 
