@@ -9,6 +9,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from services.imap.conversation import Session
+from services.imap.session.folders import Folders
 from services.imap.settings import Settings
 from services.imap.signals import Signals
 from services.mail.store import Store
@@ -26,6 +27,7 @@ class Door:
     stopping: asyncio.Event
     presence: Presence
     sessions: dict[int, int] = field(default_factory=dict)
+    folders: Folders = field(default_factory=Folders)
 
     async def serve(self, connection: Connection) -> None:
         """Talks to one client until either side ends it."""

@@ -60,6 +60,10 @@ class Fetch:
         asked = _Asked(session, self)
         async for told in asked.begin():
             yield told
+        if (answer := asked.whole()) is not None:
+            yield Rendered(answer)
+            yield session.ok("FETCH completed")
+            return
         found = 0
         async for page in asked.pages():
             found += len(page.uids)
@@ -115,6 +119,12 @@ class _Asked:
         last = session.view.uid_next_told - 1
         named = messages.resolve(last) if messages.are_uids else self.uids
         return await changed_since(session.store, session.selected.mailbox.key, session.view, modseq, named)
+
+    def whole(self) -> bytes | None:
+        """The answer, where another one was the same."""
+        if self._changed is not None or self.sets_seen:
+            return None
+        return reading.whole(self._session, self.uids, self._command.items)
 
     async def pages(self) -> AsyncIterator[Page]:
         """The rows, as they are now."""

@@ -47,7 +47,7 @@ class _Opening:
             session.updates.enable(Extension.CONDSTORE)
         name = canonical_name(self.name)
         opened = await session.store.mailboxes.open(session.account.account_id, name, is_writable)
-        view = View.of(opened)
+        view = View.of(opened, session.door.folders.sharing(opened.mailbox.key))
         yield FlagList(opened.keywords, is_writable)
         for told in session.updates.exists(view):
             yield told

@@ -89,7 +89,7 @@ class Updates:
             page = Page(uids, flags=flags, modseqs=[delta.modseqs[place] for place in fresh])
             told.append(self.fetched(selected, page, delta.keywords, with_uids=True))
         view.flags_to = delta.status.highest_modseq
-        view.own = {modseq for modseq in own if modseq > view.flags_to}
+        view.own = frozenset(modseq for modseq in own if modseq > view.flags_to)
         return told
 
     async def _recent(self, selected: Selected, added: Runs, status: MailboxStatus) -> Runs:
@@ -135,7 +135,7 @@ class Updates:
         elif view.flags_to == stored.previous_modseq:
             view.flags_to = stored.highest_modseq
         elif is_told:
-            view.own.add(stored.highest_modseq)
+            view.own |= {stored.highest_modseq}
 
     def keywords(self, selected: Selected, keywords: Sequence[str]) -> list[Response]:
         """FLAGS, where there are keywords that the client was not told of. RFC 9051 §7.3.5."""

@@ -8,11 +8,12 @@ client is told in the same breath. It costs what its runs of uids cost, not what
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
-from itertools import accumulate, islice
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import Final
 
 from services.imap.session.flags import Flags
+from services.imap.session.folders import Picture
 from services.mail.errors import ProtocolError
 from services.mail.imap.numbers import Numbers
 from services.mail.imap.responses import RECENT
@@ -29,11 +30,13 @@ class View:
     __slots__ = (
         "_before",
         "_firsts",
+        "_share",
         "expunged_to",
         "flags",
         "flags_to",
         "keywords",
         "own",
+        "picture",
         "recent",
         "runs",
         "saved",
@@ -48,13 +51,17 @@ class View:
         modseq: int,
         keywords: Sequence[str] = (),
         first_recent: int | None = None,
+        share: Callable[[Runs], Picture] = Picture,
     ) -> None:
+        self._share = share
         self.uid_next_told = uid_next
         self.expunged_to = modseq
         self.flags_to = modseq
         self.keywords = keywords
         self.flags = Flags()
-        self.own: set[int] = set()  # modseqs of this session's STOREs above flags_to: their answer was given
+        self.own: frozenset[int] = (
+            frozenset()
+        )  # modseqs of this session's STOREs above flags_to: their answer was given
         self.saved: Runs = ()  # what SEARCH saved as $, RFC 9051 §6.4.4.1
         self.skipped: Runs = ()  # below uid_next_told, gone after expunged_to, and never told
         self._set(runs)
@@ -62,16 +69,17 @@ class View:
         self.recent: Runs = intersect(runs, ((first, uid_next - 1),)) if first < uid_next else ()
 
     @classmethod
-    def of(cls, opened: Opened) -> View:
-        """The view of a mailbox that was just opened."""
+    def of(cls, opened: Opened, share: Callable[[Runs], Picture] = Picture) -> View:
+        """The view of a mailbox that was just opened. share: where equal pictures are found."""
         runs = from_masks(opened.blocks, opened.masks)
         status = opened.status
-        return cls(runs, status.uid_next, status.highest_modseq, opened.keywords, opened.first_recent)
+        return cls(
+            runs, status.uid_next, status.highest_modseq, opened.keywords, opened.first_recent, share=share
+        )
 
     def _set(self, runs: Runs) -> None:
-        self.runs = runs
-        self._firsts = [first for first, _ in runs]
-        self._before = [0, *accumulate(last - first + 1 for first, last in runs)]
+        self.picture = picture = self._share(runs)
+        self.runs, self._firsts, self._before = picture.runs, picture.firsts, picture.before
 
     @property
     def count(self) -> int:

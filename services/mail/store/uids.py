@@ -6,6 +6,7 @@ runs or blocks, never in the number of uids, except `each`, which yields them.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Final
 
 Run = tuple[int, int]
@@ -46,8 +47,7 @@ def runs_of(uids: Iterable[int]) -> Runs:
 
 def each(runs: Runs) -> Iterator[int]:
     """Every uid, ascending."""
-    for first, last in runs:
-        yield from range(first, last + 1)
+    return chain.from_iterable([range(first, last + 1) for first, last in runs])
 
 
 def count(runs: Runs) -> int:

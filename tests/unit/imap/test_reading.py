@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from services.imap import incoming
 from services.imap.commands import idling
+from services.imap.session import folders
 from services.mail.store import Store
 from services.mail.store.messages import Items, Page
 from services.mail.store.uids import Runs
@@ -98,6 +99,7 @@ async def test_flags_are_forgotten_when_the_client_idles(
     client: Client, messages: Counting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """RFC 2177 §3."""
+    monkeypatch.setattr(folders, "KEPT_SECONDS", 0.0)
     await answers(client, b"FETCH 1:* FLAGS")
     client.send(b"i IDLE\r\n")
     await expect(client, "+ ...")
@@ -110,6 +112,37 @@ async def test_flags_are_forgotten_when_the_client_idles(
     await asyncio.sleep(0.05)
     await answers(client, b"FETCH 1:* FLAGS")
     assert messages.asked == [Items.FLAGS] * 3
+
+
+async def test_a_session_takes_up_what_another_one_knows(messages: Counting, memory: MemoryStore) -> None:
+    """Flags are read once for all sessions that have been told the same; what changes is each one's own."""
+    parts = {part.name: getattr(memory, part.name) for part in dataclasses.fields(Store)}
+    counted: Any = Store(**{**parts, "messages": messages})
+    async with (
+        dialogues.door(counted) as door,
+        dialogues.in_memory(door) as first,
+        dialogues.in_memory(door) as second,
+        dialogues.in_memory(door) as third,
+    ):
+        await select(first)
+        for each in (second, third):
+            await select(each)
+        told = await answers(second, b"FETCH 1:* (UID FLAGS)")
+        assert await answers(second, b"FETCH 1:* (FLAGS UID)") == told
+        assert await answers(third, b"FETCH 1:* (UID FLAGS)") == told
+        assert len(await answers(first, b"FETCH 1:* (UID FLAGS)")) == 3
+        assert messages.asked == [Items.FLAGS]
+        await answers(third, b"STORE 2 +FLAGS.SILENT (\\Seen)")
+        await answers(third, b"STORE 3 +FLAGS.SILENT ($Work)")
+        assert "* 2 FETCH (UID 2 FLAGS (\\Seen))" in await answers(second, b"FETCH 1:* (UID FLAGS)")
+        assert "* 3 FETCH (UID 3 FLAGS ($Work))" in await answers(third, b"FETCH 1:* (UID FLAGS)")
+        await dialogues.meanwhile(memory, "expunge INBOX 1")
+        assert await answers(second, b"UID FETCH 1:* (FLAGS)") == [
+            "* 1 EXPUNGE",
+            "* 1 FETCH (UID 2 FLAGS (\\Seen))",
+            "* 2 FETCH (UID 3 FLAGS ($Work))",
+        ]
+        assert len(await answers(third, b"FETCH 1:* FLAGS")) == 3
 
 
 async def test_what_is_seen_already_is_not_stored_again(client: Client, messages: Counting) -> None:
