@@ -6,7 +6,6 @@ The rule: a command answers in lines or JSON and exits with 0, 1 (refused) or 2 
 import os
 import subprocess
 import sys
-from importlib.metadata import version
 from typing import Annotated
 
 import typer
@@ -36,6 +35,8 @@ app.add_typer(accounts.app, name="account")
 def show_version(is_asked: bool) -> None:
     """What --version prints."""
     if is_asked:
+        from importlib.metadata import version
+
         sys.stdout.write(f"restante {version('restante')}\n")
         raise typer.Exit
 

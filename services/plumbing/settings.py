@@ -11,8 +11,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from services.plumbing.failures import SettingsWrong
 from services.plumbing.spelling import check_names
@@ -27,7 +34,7 @@ def hostname() -> str:
     return name if "." in name and not name.startswith("localhost") else "localhost"
 
 
-class SharedSettings(BaseSettings):
+class SharedSettings(BaseModel):
     """What every process reads under the same name, and how settings are read at all.
 
     process: the name, as in RESTANTE_<PROCESS>_…
@@ -35,7 +42,7 @@ class SharedSettings(BaseSettings):
 
     process: ClassVar[str] = ""
 
-    model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     home: Path = Field(
         default=CHECKOUT / ".restante",
@@ -125,18 +132,6 @@ class SharedSettings(BaseSettings):
         if field in SharedSettings.model_fields:
             return f"RESTANTE_{field.upper()}"
         return f"RESTANTE_{cls.process.upper()}_{field.upper()}"
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Values come through read() alone, so that a test's own mapping is all there is."""
-        return (init_settings,)
 
     def manual(self, fields: Container[str] | None = None) -> str:
         """Settings (all, or some fields) with value, default and what each is for; secrets are masked."""

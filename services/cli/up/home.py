@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from services.cli.up.certificate import make_certificate
 from services.plumbing.failures import CannotStart
 from services.plumbing.files import write_secret
 from services.plumbing.net.tls import TlsContext
@@ -52,6 +51,8 @@ class Home:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with written(settings.tls_certificate, "RESTANTE_TLS_CERTIFICATE"):
             if not settings.tls_certificate.exists() and not settings.tls_key.exists():
+                from services.cli.up.certificate import make_certificate
+
                 make_certificate(settings.tls_certificate, settings.tls_key, settings.hostname)
         with written(settings.token_file, "RESTANTE_TOKEN_FILE"):
             if not settings.token_file.exists():
