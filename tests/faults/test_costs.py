@@ -139,3 +139,30 @@ async def test_a_fetch_of_a_thousand_costs_four_statements_and_a_page(house: Hou
         assert answer.count(b" FETCH (") == MESSAGES
         assert house.costs() - before == expected, items
     await imap.close()
+
+
+async def test_a_listing_with_counters_costs_two_statements_and_one_question(house: House) -> None:
+    """However many mailboxes there are; and one of them costs no more than itself."""
+    for number in range(6):
+        await house.store.mailboxes.create(
+            house.inbox.account_id, "/".join([f"t{number}", *map(str, range(49))])
+        )
+    imap = Imap(*await asyncio.open_connection("127.0.0.1", house.imap.port, limit=4 << 20))
+    await imap.ask("NOOP")
+    await imap.ask(f'LOGIN "{house.address}" "{PASSWORD}"')
+    wire = {"list subscriptions": 1, "Exchange in": 1, "Exchange out": 1}
+    for command, names, expected in (
+        ('LIST "" * RETURN (STATUS (MESSAGES UNSEEN))', 306, {**wire, "list statuses": 1}),
+        ('LIST (SUBSCRIBED) "" * RETURN (CHILDREN)', 6, {**wire, "list mailboxes": 1}),
+        ('LIST "" t3/%', 1, {**wire, "list mailboxes": 1}),
+    ):
+        before = house.costs()
+        answer = await imap.ask(command)
+        assert answer.count(b"* LIST (") == names
+        assert answer.count(b"* STATUS ") in (0, names)
+        assert house.costs() - before == expected, command
+    before = house.costs()
+    await imap.ask("CREATE t3/x/y/z")
+    one = {"begin": 1, "lock accounts": 1, "create mailbox": 1, "find made mailbox": 1, "commit": 1}
+    assert house.costs() - before == {**one, "Exchange in": 1, "Exchange out": 1}
+    await imap.close()
