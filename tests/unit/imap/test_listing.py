@@ -5,7 +5,9 @@ import asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.imap.commands.listing import in_turns
+from services.imap.commands.listing import List, in_turns
+from services.mail.errors import MailError, ProtocolError
+from services.mail.imap.arguments import Arguments
 from services.mail.imap.listing import Options, Selector, above, patterns_of, prefix_of, select_lsub
 from services.mail.imap.names import Pattern
 from services.mail.store.mailboxes import SPECIAL_USES, Listing, Mailbox, MailboxKey, superiors
@@ -122,3 +124,50 @@ async def test_a_long_listing_lets_others_have_their_turn() -> None:
     assert [each async for each in in_turns([None] * 6400)] == []
     counting.cancel()
     assert turns >= 100
+
+
+words = st.sampled_from(
+    [
+        *(
+            b'""',
+            b"%",
+            b"*",
+            b"INBOX",
+            b'"a/b"',
+            b"(",
+            b")",
+            b"()",
+            b"{0}\r\n",
+            b"{2+}\r\nab",
+            b"&",
+            b"&AOk-",
+        ),
+        *(b"SUBSCRIBED", b"REMOTE", b"RECURSIVEMATCH", b"SPECIAL-USE", b"CHILDREN", b"RETURN", b"STATUS"),
+        *(
+            b"(SUBSCRIBED RECURSIVEMATCH)",
+            b"RETURN (CHILDREN)",
+            b"(MESSAGES UNSEEN)",
+            b"NIL",
+            b'"',
+            b"\\Sent",
+        ),
+        *(b"RETURN (STATUS (SIZE))", b"(% *)", b"\xc3\xa9", b'"\xc3\xa9"', b"\0"),
+    ]
+)
+
+
+@given(st.lists(words, max_size=7).map(b" ".join) | st.lists(words, max_size=7).map(b"".join), st.booleans())
+def test_no_arguments_of_list_are_a_bug(octets: bytes, are_names_utf8: bool) -> None:
+    """attacks 15: they are grammar, or refused as none."""
+    args = Arguments(b"LIST " + octets)
+    args.are_names_utf8 = are_names_utf8
+    args.atom("command")
+    try:
+        asked = List.parse(args)
+        args.end()
+        found = Selector(
+            Listing((), ("a", "a/b")), patterns_of(asked.reference, asked.patterns), asked.options
+        ).found()
+    except (ProtocolError, MailError):
+        return
+    assert len(list(found)) <= 3

@@ -113,3 +113,13 @@ def test_hostile_patterns_cost_no_more_than_others() -> None:
     assert Pattern("%/" * 40 + "%").matches("/".join("a" * 20 for _ in range(41)))
     with pytest.raises(InvalidName):
         Pattern("*" * (MAX_PATTERN + 1))
+
+
+@given(st.binary(max_size=30) | st.text("&-,AOkCGl2D0", max_size=12).map(str.encode))
+def test_whatever_octets_come_they_are_one_name_or_none(octets: bytes) -> None:
+    """attacks 21: no second spelling reaches the same name, and nothing but a refusal is raised."""
+    try:
+        name = decode(octets)
+    except InvalidName:
+        return
+    assert encode(name) == octets
