@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from services.imap.session.view import View
 from services.mail.errors import BehindFloor
 from services.mail.store import Store
-from services.mail.store.mailboxes import MailboxKey
+from services.mail.store.mailboxes import MailboxKey, Opened
 from services.mail.store.messages import Items, Page
 from services.mail.store.uids import Runs, intersect, subtract
 
@@ -38,6 +38,14 @@ async def changed_since(store: Store, key: MailboxKey, view: View, modseq: int, 
     page = Page(delta.uids, flags=delta.flags, modseqs=delta.modseqs, keywords=delta.keywords)
     gone = subtract(intersect(delta.expunged, known), view.runs)
     return Changed(gone, rows_of(page, intersect(known, view.runs)))
+
+
+async def reopened(store: Store, key: MailboxKey) -> Opened | None:
+    """The mailbox of this key as it is now, whatever its name is by now; None where it is gone."""
+    listing = await store.mailboxes.list(key.account_id)
+    name = next((each.name for each in listing.mailboxes if each.key == key), None)
+    opened = await store.mailboxes.open(key.account_id, name, False) if name is not None else None
+    return opened if opened is not None and opened.mailbox.key == key else None
 
 
 async def _compared(store: Store, key: MailboxKey, view: View, modseq: int, known: Runs) -> Page:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Any
 
+from services.imap.session.resync import reopened
 from services.imap.session.state import Extension, Selected, SessionState
 from services.imap.session.view import View
 from services.mail.errors import BehindFloor, MailboxNotFound
@@ -102,11 +103,8 @@ class Updates:
     async def _start_over(self, selected: Selected) -> Delta:
         """The same answer where the log no longer reaches back: by comparing everything."""
         view, key = selected.view, selected.mailbox.key
-        # The name may have moved to another mailbox since SELECT; the key is what this session has selected.
-        listing = await self._store.mailboxes.list(key.account_id)
-        name = next((each.name for each in listing.mailboxes if each.key == key), None)
-        opened = await self._store.mailboxes.open(key.account_id, name, False) if name is not None else None
-        if opened is None or opened.mailbox.key != key:
+        opened = await reopened(self._store, key)
+        if opened is None:
             raise MailboxNotFound
         live = from_masks(opened.blocks, opened.masks)
         known = intersect(live, view.runs)
