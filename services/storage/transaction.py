@@ -164,7 +164,7 @@ class Database:
         *steps: tuple[Statement, Values],
         mailboxes: Sequence[int] = (),
     ) -> list[list[Row]]:
-        """BEGIN, the locks, the steps and COMMIT in one round trip; answers the rows of each step.
+        """BEGIN, the locks, the steps and COMMIT in one round trip; answers the rows of each step, and tells the feed.
 
         accounts: locked in key order, waiting for those that are busy. mailboxes: of the first account.
         Raises StoreUnavailable; ConnectionLost where it may have happened.
@@ -218,7 +218,10 @@ class Database:
                         await turns.enter_async_context(turn)
             except TimeoutError:
                 raise StoreUnavailable("the account is busy") from None
-            return await self._borrow(run, steps)
+            rows = await self._borrow(run, steps)
+        # Here, not where the rows go: whoever asked may be gone, and those who follow are to hear of it all the same.
+        self.on_commit(accounts)
+        return rows
 
     async def _execute(self, connection: Connection, statement: Statement, values: Values) -> list[Row]:
         cursor = await self._queue(connection, statement, values)

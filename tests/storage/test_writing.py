@@ -1,8 +1,10 @@
 """The rule of writing: commit order is UID order is modseq order. architecture.md, "The store"."""
 
 import asyncio
+from collections.abc import Sequence
 
 import psycopg
+import pytest
 
 from services.mail.store.deliveries import Placed
 from services.mail.store.messages import FlagChange, Items
@@ -183,3 +185,25 @@ async def test_a_busy_account_takes_few_connections(store: PostgresStore, databa
     await asyncio.gather(*storing)
     async for page in store.messages.fetch(busy, ((1, 1),), Items.FLAGS):
         assert page.flags[0].bit_count() == 40
+
+
+async def test_a_write_whose_caller_has_gone_is_told_to_those_who_follow(
+    store: PostgresStore, database_url: str
+) -> None:
+    account_id = (await inbox(store)).account_id
+    told: asyncio.Queue[Sequence[int]] = asyncio.Queue()
+    before = store.database.on_commit
+
+    def on_commit(accounts: Sequence[int]) -> None:
+        told.put_nowait(accounts)
+        before(accounts)
+
+    store.database.on_commit = on_commit
+    async with held(database_url, account_id):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await store.mailboxes.create(account_id, "Late")
+        assert told.empty()
+    async with asyncio.timeout(5):
+        assert await told.get() == [account_id]
+    assert (await store.mailboxes.status(account_id, "Late"))[0].name == "Late"

@@ -73,7 +73,6 @@ class PostgresMailboxes:
         _check_created(verdict)
         if not found:
             raise MailboxNotFound
-        self._database.on_commit([account_id])
         return _mailbox(account_id, found[0])
 
     async def delete(self, account_id: int, name: str) -> MailboxKey:
@@ -88,7 +87,6 @@ class PostgresMailboxes:
         mailbox_id, has_children = rows[0]
         if has_children:
             raise HasChildren
-        self._database.on_commit([account_id])
         return MailboxKey(account_id, mailbox_id)
 
     async def rename(self, account_id: int, name: str, new_name: str) -> None:
@@ -120,7 +118,6 @@ class PostgresMailboxes:
             raise InvalidName(f"at most {MAX_DEPTH} levels and {MAX_NAME_OCTETS} octets")
         if is_full:
             raise LimitExceeded(_FULL)
-        self._database.on_commit([account_id])
 
     async def _rename_inbox(self, account_id: int, new_name: str) -> None:
         # INBOX is neither renamed nor deleted, so its number holds until the transaction.
@@ -141,7 +138,6 @@ class PostgresMailboxes:
             (statements.EMPTY_INBOX, empty),
         )
         _check_created(verdict)
-        self._database.on_commit([account_id])
 
     async def subscribe(self, account_id: int, name: str, is_subscribed: bool) -> None:
         """See the port."""

@@ -195,7 +195,6 @@ class PostgresMessages:
             if not is_repeatable:
                 raise
             found = await self._database.transact([account_id], *steps)
-        self._database.on_commit([account_id])
         return found
 
 
