@@ -43,18 +43,27 @@ def ask(question: Callable[[Accounts], Awaitable[T]]) -> T:
 
 
 async def _ask(targets: str, token_file: Path, question: Callable[[Accounts], Awaitable[T]]) -> T:
+    from services.plumbing.rpc.client import copies
+
     try:
         async with open_accounts(targets, token_file) as accounts:
             return await question(accounts)
-    except StoreUnavailable:
-        raise CannotStart(f"nothing answers at {targets}: start it with make run") from None
+    except StoreUnavailable as refusal:
+        if refusal.text == copies.NOT_REACHED:
+            raise CannotStart(f"nothing answers at {targets}: start it with make run") from None
+        raise CannotStart(f"no answer from {targets}: {refusal.text}") from None
 
 
 @asynccontextmanager
 async def open_accounts(targets: str, token_file: Path) -> AsyncIterator[Accounts]:
-    """The accounts of the storage at `targets`."""
+    """The accounts of the storage at `targets`. Raises CannotStart where storage has a bug."""
     from services.plumbing.rpc import client
+    from services.plumbing.rpc.errors import StorageFailed
 
     settings = CliSettings.read().model_copy(update={"storage": targets, "token_file": token_file})
-    async with client.connect(settings, client.Patience(find=FIND_SECONDS)) as store:
-        yield store.accounts
+    try:
+        async with client.connect(settings, client.Patience(find=FIND_SECONDS)) as store:
+            yield store.accounts
+    except StorageFailed:
+        log = Home(settings.home).logs / "storage.log"
+        raise CannotStart(f"storage failed at this, which is a fault of its own: {log} says why") from None

@@ -176,6 +176,9 @@ def test_accounts_take_any_password(system: System) -> None:
     assert again.returncode == 1
     assert again.stderr.startswith(b"restante: ")
     assert again.stderr.count(b"\n") == 1
+    elsewhere = system.run("account", "add", "a@elsewhere.test", "--password-stdin", stdin=b"x")
+    assert elsewhere.returncode == 1
+    assert b"restante domain add" in elsewhere.stderr
 
 
 @pytest.mark.timeout(240)
@@ -207,6 +210,20 @@ def test_what_dies_is_started_again_where_it_was(tmp_path: Path) -> None:
         pids = [each["pid"] for each in system.record["services"].values()] + [system.postmaster_pid()]
         system.process.kill()
         await_that(lambda: all(is_gone(pid) for pid in pids), "something outlives the supervisor")
+
+
+def test_a_wrong_token_is_named_with_its_setting(system: System, tmp_path: Path) -> None:
+    """Something answers, and does not let us in: to start it once more would not help."""
+    (tmp_path / "token").write_text("wrong")
+    done = subprocess.run(
+        [RESTANTE, "domain", "list"],
+        env={**system.environment, "RESTANTE_TOKEN_FILE": str(tmp_path / "token")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "RESTANTE_TOKEN_FILE" in done.stderr
 
 
 # As make is: in a session of its own with a terminal, it takes the hangup and goes on waiting.

@@ -85,7 +85,8 @@ class Server:
         self._server.add_generic_rpc_handlers(generic_handlers(table, bidirectional, self._drain))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         if settings.reflection:
-            names: Sequence[str] = (*service_names(), *HEALTH.services_by_name, reflection.SERVICE_NAME)
+            health = [each.full_name for each in HEALTH.services_by_name.values()]
+            names: Sequence[str] = (*service_names(), *health, reflection.SERVICE_NAME)
             reflection.enable_server_reflection(names, self._server)
 
     async def start(self) -> int:

@@ -35,6 +35,8 @@ MOST_WAITING: Final = 10_000
 # Below this many in flight, calls stay with the first copy: letters that meet in one copy share a transaction.
 STICKY: Final = 8
 
+NOT_REACHED: Final = "no copy of storage can be reached"
+
 Place = tuple[str, str, int]
 Open = Callable[[Place, Callable[[], None]], Link]
 
@@ -81,7 +83,7 @@ class Copies:
         self._copies: dict[Place, Copy] = {}
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._trouble = "no copy of storage can be reached"
+        self._trouble = NOT_REACHED
 
     def start(self) -> None:
         """Begins to look for copies."""
