@@ -11,6 +11,7 @@ from uuid import UUID
 
 from services.mail.store.mailboxes import MailboxKey
 from services.storage.arrays import Bigints, Blobs, Uuids
+from services.storage.deliveries.statements import STORED
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class LetterCopy:
     more_keywords: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Outcome:
     """What became of one copy. code: see `statements`."""
 
@@ -127,14 +128,23 @@ def outcomes(letters: Sequence[Waiting], rows: Sequence[Sequence[Any]]) -> list[
     position = 0
     for letter in letters:
         end = position + len(letter.copies)
-        found.append([_outcome(row) for row in rows[position:end]])
+        found.append(_outcomes(rows[position:end]))
         position = end
     return found
 
 
-def _outcome(row: Sequence[Any]) -> Outcome:
-    code, uid_validity, uid, modseq, previous_modseq, answer = row
-    if answer:
-        code, uid_validity, uid, modseq, previous_modseq = answer[0]
-        return Outcome(code, uid_validity, uid, modseq, previous_modseq, is_repeated=True)
-    return Outcome(code, uid_validity or 0, uid or 0, modseq or 0, previous_modseq or 0)
+def _outcomes(rows: Sequence[Sequence[Any]]) -> list[Outcome]:
+    """What became of the copies of one letter. An answer has those of its pair, in their order."""
+    found: list[Outcome] = []
+    told: dict[int, int] = {}
+    for code, uid_validity, uid, modseq, previous_modseq, pair_no, answer in rows:
+        if answer:
+            ordinal = told[pair_no] = told.get(pair_no, -1) + 1
+            outcome = Outcome(*answer[ordinal])
+            outcome.is_repeated = True
+            found.append(outcome)
+        elif code == STORED:
+            found.append(Outcome(code, uid_validity, uid, modseq, previous_modseq))
+        else:
+            found.append(Outcome(code))
+    return found

@@ -72,15 +72,17 @@ DELIVER: Final = Statement(
             END AS verdict
         FROM weighed w
         WINDOW letter AS (PARTITION BY letter_no)
-    ), taken AS MATERIALIZED (
-        SELECT copy_no, letter_no, pair_no, account_id, mailbox_id, flags, size, modseq, uid_validity,
+    ), numbered AS MATERIALIZED (
+        SELECT verdict, copy_no, letter_no, pair_no, account_id, mailbox_id, flags, size, modseq, uid_validity, answer,
             uid_next + row_number() OVER box - 1 AS uid,
-            body_next + row_number() OVER (PARTITION BY account_id ORDER BY copy_no) - 1 AS body_id,
+            body_next + row_number() OVER (PARTITION BY verdict = 0, account_id ORDER BY copy_no) - 1 AS body_id,
             -- Whoever shares its modseq with another message of the mailbox cannot tell what else came with it.
-            CASE WHEN count(*) OVER (PARTITION BY account_id, mailbox_id) = 1 THEN highest_modseq ELSE modseq END
-                AS previous_modseq
-        FROM decided WHERE verdict = 0
-        WINDOW box AS (PARTITION BY account_id, mailbox_id ORDER BY copy_no)
+            CASE WHEN count(*) OVER (PARTITION BY verdict = 0, account_id, mailbox_id) = 1 THEN highest_modseq
+                ELSE modseq END AS previous_modseq
+        FROM decided
+        WINDOW box AS (PARTITION BY verdict = 0, account_id, mailbox_id ORDER BY copy_no)
+    ), taken AS (
+        SELECT * FROM numbered WHERE verdict = 0
     ), sums AS MATERIALIZED (
         SELECT account_id, mailbox_id, modseq, count(*) AS messages, sum(size)::bigint AS bytes,
             count(*) FILTER (WHERE flags & 1 = 0) AS unseen, count(*) FILTER (WHERE flags & 8 <> 0) AS deleted,
@@ -125,19 +127,15 @@ DELIVER: Final = Statement(
         SELECT account_id, modseq, mailbox_id, 1, int8multirange(int8range(first_uid, last_uid + 1)) FROM sums
     ), requests_written AS (
         INSERT INTO requests (account_id, request_id, answer)
-        SELECT d.account_id, (%(pair_requests)s::uuid[])[d.pair_no], array_agg(ARRAY[
-            d.verdict, coalesce(t.uid_validity, 0), coalesce(t.uid, 0), coalesce(t.modseq, 0),
-            coalesce(t.previous_modseq, 0)] ORDER BY d.copy_no)
-        FROM decided d LEFT JOIN taken t ON t.copy_no = d.copy_no
-        WHERE d.verdict IN (0, 2, 3) GROUP BY d.account_id, d.pair_no HAVING bool_or(d.verdict = 0)
+        SELECT account_id, (%(pair_requests)s::uuid[])[pair_no], array_agg(
+            CASE WHEN verdict = 0 THEN ARRAY[verdict, uid_validity, uid, modseq, previous_modseq]
+                ELSE ARRAY[verdict, 0, 0, 0, 0] END ORDER BY copy_no)
+        FROM numbered
+        WHERE verdict IN (0, 2, 3) GROUP BY account_id, pair_no HAVING bool_or(verdict = 0)
     ), uploads_named AS (
         DELETE FROM uploads WHERE upload_id = ANY(
             ARRAY(SELECT (%(upload_ids)s::uuid[])[letter_no] FROM taken WHERE %(has_uploads)s))
     )
-    SELECT d.verdict, t.uid_validity, t.uid, t.modseq, t.previous_modseq,
-        d.answer[row_number() OVER (PARTITION BY d.pair_no ORDER BY d.copy_no):
-                 row_number() OVER (PARTITION BY d.pair_no ORDER BY d.copy_no)] AS answer
-    FROM decided d LEFT JOIN taken t ON t.copy_no = d.copy_no
-    ORDER BY d.copy_no
+    SELECT verdict, uid_validity, uid, modseq, previous_modseq, pair_no, answer FROM numbered ORDER BY copy_no
     """,
 )
