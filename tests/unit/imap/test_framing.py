@@ -67,11 +67,6 @@ def test_pieces_do_not_matter(octets: bytes, data: st.DataObject) -> None:
     assert events(pieces) == events([octets]) == events(octets[i : i + 1] for i in range(len(octets)))
 
 
-@given(st.lists(st.binary(max_size=40), max_size=8))
-def test_nothing_makes_it_fail(pieces: list[bytes]) -> None:
-    events(pieces)
-
-
 def test_literals_stand_in_the_command_as_they_came() -> None:
     """RFC 9051 §4.3."""
     assert events([DIALOGUES[0]]) == [
