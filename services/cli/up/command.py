@@ -5,6 +5,7 @@ ignored; a second signal ends at once what the first asked to end.
 """
 
 import asyncio
+import shutil
 import signal
 from collections.abc import Mapping
 from contextlib import suppress
@@ -63,6 +64,8 @@ async def run(settings: UpSettings, home: Home, environment: Mapping[str, str]) 
             if stopping.is_set():
                 console.print("stopping")
             await supervisor.stop()
+            if stopping.is_set():
+                console.print("stopped; the mail is kept")
 
 
 class Notices(Console):
@@ -118,4 +121,6 @@ def show_card(console: Console, supervisor: Supervisor, account: FirstAccount, s
     console.print(read_command(services["imap"]["ports"]["tls_port"], account, certificate), markup=False)
     console.print("  Add an account:")
     console.print(add_command(account), markup=False)
+    if shutil.which("curl") is None:
+        console.print("  curl is missing: apt-get install curl")
     console.print()
