@@ -145,6 +145,38 @@ async def test_a_client_that_stays_silent_is_told_so() -> None:
         assert (await client.answer()).startswith("421 4.4.2")
 
 
+async def drip(client: Client, octets: bytes, seconds: float) -> None:
+    """A letter that never pauses for long and never ends."""
+    clock = asyncio.get_running_loop().time
+    until = clock() + seconds
+    while clock() < until:
+        client.writer.write(octets)
+        await asyncio.sleep(0.1)
+
+
+async def test_a_letter_that_drips_is_given_up() -> None:
+    """attacks 7: behind its first five minutes (here a second), it comes no slower than the floor."""
+    async with opened(idle_seconds=1, data_octets_per_second=1000) as (_, store, client):
+        assert (await client.begin_letter()).startswith("354")
+        dripping = asyncio.create_task(drip(client, b"x\r\n", 20))
+        clock = asyncio.get_running_loop().time
+        started = clock()
+        assert (await client.answer()).startswith("421 4.4.2")
+        assert 0.9 < clock() - started < 10
+        dripping.cancel()
+        assert (await status(store))[1].messages == 0
+
+
+async def test_a_letter_above_the_floor_may_take_its_time() -> None:
+    """attacks 7: a slow line is no attack."""
+    async with opened(idle_seconds=1, data_octets_per_second=1000) as (_, store, client):
+        await client.begin_letter()
+        await drip(client, b"x" * 300 + b"\r\n", 4)
+        client.writer.write(b".\r\n")
+        assert (await client.answer()).startswith("250")
+        assert (await status(store))[1].messages == 1
+
+
 async def test_starttls_drops_what_was_injected_and_the_letter_says_so(door_tls: TlsContext) -> None:
     """RFC 3207 §4.2, RFC 3848, CVE-2011-0411."""
     async with opened(door_tls) as (_, store, client):
