@@ -97,7 +97,14 @@ def _nothing(_word: str, _words: list[Tree], _found: Facts) -> None:
 
 def _listed(word: str, words: list[Tree], found: Facts) -> None:
     attributes, separator, name, *more = words
-    found[f"{word} {_name(name)}"] = [_attributes(word, attributes), separator, *more]
+    found[f"{word} {_name(name)}"] = [_attributes(word, attributes), separator, *map(_unquoted, more)]
+
+
+def _unquoted(tree: Tree) -> Tree:
+    """Words of extended data, which may be quoted or not (RFC 5258 §6)."""
+    if isinstance(tree, list):
+        return [_unquoted(each) for each in tree]
+    return tree.decode("latin-1") if isinstance(tree, bytes) else tree
 
 
 def _counted(word: str, words: list[Tree], found: Facts) -> None:

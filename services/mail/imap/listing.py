@@ -168,10 +168,11 @@ class Selector:
         attributes = [] if place is not None else ["\\NonExistent"]
         if self.options.tells_subscribed and name in self._subscribed:
             attributes.append("\\Subscribed")
+        if place is not None or "CHILDREN" in self.options.returned:
+            attributes.append("\\HasChildren" if name in self._parents else "\\HasNoChildren")
         if place is None:
             return Found(name, tuple(attributes), criteria=criteria, is_selected=is_selected)
         mailbox = self.listing.mailboxes[place]
-        attributes.append("\\HasChildren" if name in self._parents else "\\HasNoChildren")
         if mailbox.special_use:
             attributes.append(mailbox.special_use)
         return Found(name, tuple(attributes), mailbox, place, criteria, is_selected)

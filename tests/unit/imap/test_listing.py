@@ -55,7 +55,7 @@ def test_what_is_told_is_what_the_rules_say(
         if name.startswith(prefix)
     ]
     listing = Listing(told_by_store, sorted(name for name in subscribed if name.startswith(prefix)))
-    returned = frozenset({"SUBSCRIBED"}) if returns_subscribed else frozenset[str]()
+    returned = frozenset({"SUBSCRIBED", "CHILDREN"}) if returns_subscribed else frozenset[str]()
     found = [each for each in Selector(listing, matched, Options(selection, returned)).found() if each]
 
     def meets(name: str) -> bool:
@@ -85,10 +85,11 @@ def test_what_is_told_is_what_the_rules_say(
         assert (each.mailbox is None) == (each.name not in existing) == ("\\NonExistent" in attributes)
         is_shown = returns_subscribed or "SUBSCRIBED" in selection
         assert ("\\Subscribed" in attributes) == (is_shown and each.name in subscribed)
-        if each.mailbox is not None:
-            assert told_by_store[each.place] is each.mailbox
+        if each.mailbox is not None or "CHILDREN" in returned:
             has_children = any(is_below(other, each.name) for other in existing)
             assert ("\\HasChildren" in attributes) == has_children != ("\\HasNoChildren" in attributes)
+        if each.mailbox is not None:
+            assert told_by_store[each.place] is each.mailbox
             assert attributes & SPECIAL_USES == {existing[each.name]} - {""}
 
 
