@@ -73,7 +73,7 @@ $(READY): requirements.txt pyproject.toml
 	@[ -w . ] || { echo "$(CURDIR) is not writable by $$(id -un): clone it where you may write" >&2; exit 1; }
 	@echo "setting up .venv, once; it takes about a minute"
 	@[ ! -e $@ ] || [ "$$(cat $@)" = "$(CURDIR)" ] || rm -rf .venv
-	@[ -x $(BIN)/python ] || $(PYTHON) -m venv .venv
+	@$(BIN)/python -c 'import pip' 2>/dev/null || { rm -rf .venv && $(PYTHON) -m venv .venv; }
 	@PYTHONUNBUFFERED=1 bash -o pipefail -c '$(PIP) --progress-bar off --require-hashes -r requirements.txt | { $(PROGRESS); }'; \
 	  failed=$$?; echo; [ $$failed = 0 ] || echo "pip could not install everything: it needs a package index, and then make once more" >&2; exit $$failed
 	@$(PIP) --quiet --no-deps --no-build-isolation -e .
