@@ -8,13 +8,13 @@ from itertools import repeat
 from typing import TYPE_CHECKING, Self
 
 from services.imap.registry import command
-from services.imap.session import reading
+from services.imap.session import literals, reading
 from services.imap.session.resync import Changed, changed_since
 from services.imap.session.state import Extension, State
-from services.mail.errors import MailError, ProtocolError
+from services.mail.errors import ProtocolError
 from services.mail.imap.arguments import MAX_NUMBER64, Arguments
+from services.mail.imap.fetch.binary import UnknownEncoding
 from services.mail.imap.fetch.items import FetchItems
-from services.mail.imap.fetch.sections import Extent
 from services.mail.imap.numbers import Numbers
 from services.mail.imap.responses import Rendered, Response
 from services.mail.imap.resync import Vanished
@@ -24,8 +24,6 @@ from services.mail.store.uids import count, intersect, runs_of
 
 if TYPE_CHECKING:
     from services.imap.conversation import Session
-
-JOINED = 64 * 1024
 
 
 @command("FETCH", State.SELECTED, uid_form=True, tells_expunges=False)
@@ -64,21 +62,28 @@ class Fetch:
             yield Rendered(answer)
             yield session.ok("FETCH completed")
             return
-        found = 0
+        try:
+            async for response in self._rows(session, asked):
+                yield response
+        except UnknownEncoding:
+            yield session.no("A part has an encoding that is not known", "UNKNOWN-CTE")
+            return
+        if asked.found < count(asked.uids) and not self.messages.are_uids:
+            yield session.no("Some of these messages are gone", "EXPUNGEISSUED")
+        else:
+            yield session.ok("FETCH completed")
+
+    async def _rows(self, session: Session, asked: _Asked) -> AsyncIterator[Response]:
         async for page in asked.pages():
-            found += len(page.uids)
+            asked.found += len(page.uids)
             shown, items = page, self.items
             if asked.sets_seen and (shown := await _set_seen(session, page)) is not page:
                 items = session.updates.unasked(items.including("FLAGS"), with_uids=False)
             for news in session.updates.keywords(session.selected, shown.keywords):
                 yield news
             session.updates.told(items, shown)
-            async for response in _render(session, items, shown):
+            async for response in literals.render(session, items, shown):
                 yield response
-        if found < count(asked.uids) and not self.messages.are_uids:
-            yield session.no("Some of these messages are gone", "EXPUNGEISSUED")
-        else:
-            yield session.ok("FETCH completed")
 
 
 class _Asked:
@@ -91,6 +96,7 @@ class _Asked:
         self.sets_seen = command.items.sets_seen and session.selected.is_writable
         self._columns = command.items.columns
         self._changed: Page | None = None
+        self.found = 0
 
     async def begin(self) -> AsyncIterator[Response]:
         """What is told before the first row."""
@@ -158,41 +164,3 @@ async def _set_seen(session: Session, page: Page) -> Page:
         *(fresh.get(uid, row) for uid, row in zip(page.uids, before, strict=True)), strict=True
     )
     return replace(page, flags=flags, modseqs=modseqs if page.modseqs else (), keywords=stored.keywords)
-
-
-async def _render(session: Session, items: FetchItems, page: Page) -> AsyncIterator[Response]:
-    page, numbers = session.updates.known(session.selected, page)
-    gathered: list[bytes] = []
-    size = 0
-    for piece in items.render(page, numbers, session.updates.texts(page.keywords)):
-        if isinstance(piece, Extent):
-            yield Rendered(b"".join(gathered))
-            gathered, size = [], 0
-            async for octets in _read(session, piece):
-                yield Rendered(octets)
-            continue
-        gathered.append(piece)
-        size += len(piece)
-        if size >= JOINED:
-            yield Rendered(b"".join(gathered))
-            gathered, size = [], 0
-    if gathered:
-        yield Rendered(b"".join(gathered))
-
-
-async def _read(session: Session, extent: Extent) -> AsyncIterator[bytes]:
-    """Octets that fill a literal whose size was told, or those of a header whose fields are to be cut out."""
-    read = session.store.messages.read(session.selected.mailbox.key, extent.uid, extent.start, extent.end)
-    left = extent.end - extent.start
-    try:
-        if extent.section is not None:
-            header = extent.section.cut(b"".join([octets async for octets in read]))
-            yield b"{%d}\r\n%b" % (len(header), header)
-            return
-        async for octets in read:
-            left -= len(octets)
-            yield octets
-    except MailError as error:
-        session.break_off(f"a literal could not be filled: {error.text}")
-    if left:
-        session.break_off("a literal could not be filled")

@@ -15,6 +15,7 @@ from typing import Final
 
 from services.mail.errors import ProtocolError
 from services.mail.imap.arguments import Arguments
+from services.mail.imap.fetch.binary import Binary, Size
 from services.mail.imap.fetch.sections import Extent, Section
 from services.mail.imap.responses import FlagTexts
 from services.mail.mime.rendering import body_of
@@ -59,12 +60,12 @@ class FetchItems:
     """What one FETCH asks for: names of `_ITEMS` in the order of that table, and sections without repeats."""
 
     words: tuple[str, ...]
-    sections: tuple[Section, ...] = ()
+    sections: tuple[Section | Binary, ...] = ()
 
     @classmethod
     def parse(cls, args: Arguments) -> FetchItems:
         """Reads a macro, one item, or a list of items."""
-        found: list[str | Section] = []
+        found: list[str | Section | Binary] = []
         if args.peek() == b"(":
             found = args.list_of(lambda: _item(args), "items")
             if not found:
@@ -75,8 +76,8 @@ class FetchItems:
         if len(found) > MAX_ITEMS:
             raise ProtocolError("too many items")
         words = {item for item in found if isinstance(item, str)}
-        sections = {item.label: item for item in found if isinstance(item, Section) and item.peeks}
-        sections |= {item.label: item for item in found if isinstance(item, Section) and not item.peeks}
+        sections = {item.label: item for item in found if not isinstance(item, str) and item.peeks}
+        sections |= {item.label: item for item in found if not isinstance(item, str) and not item.peeks}
         return cls(tuple(word for word in _ITEMS if word in words), tuple(sections.values()))
 
     def including(self, *words: str) -> FetchItems:
@@ -104,6 +105,7 @@ class FetchItems:
 
         Sections are cut out when their turn comes: a thousand of them may each be as large as the message.
         An Extent stands where octets must be read; its literal's size is already written, unless it has a section.
+        Raises UnknownEncoding between two rows.
         """
         if len(numbers) == 0:
             return
@@ -120,6 +122,9 @@ class FetchItems:
     def _row(self, start: bytes, page: Page, row: int) -> Iterator[bytes | Extent]:
         before = start
         for section in self.sections:
+            if isinstance(section, Binary):
+                section.check(page, row)
+        for section in self.sections:
             found = section.find(page, row)
             before += section.label + b" "
             if found is None:
@@ -128,21 +133,26 @@ class FetchItems:
                 yield before if found.section else before + b"{%d}\r\n" % (found.end - found.start)
                 yield found
                 before = b" "
+            elif isinstance(found, Size):
+                before += found + b" "
             elif not found:
                 before += b'"" '
             else:
-                yield before + b"{%d}\r\n" % len(found)
+                mark = b"~{%d}\r\n" if section.is_binary and b"\0" in found else b"{%d}\r\n"
+                yield before + mark % len(found)
                 yield found
                 before = b" "
         yield before[:-1] + b")\r\n"
 
 
-def _item(args: Arguments, macros: bool = False) -> str | Section:
+def _item(args: Arguments, macros: bool = False) -> str | Section | Binary:
     word = args.item("item")
     if word in _WHOLE:
         return _WHOLE[word]
     if word in ("BODY", "BODY.PEEK") and args.octets[args.place : args.place + 1] == b"[":
         return Section.parse(args, peeks=word == "BODY.PEEK")
+    if word in ("BINARY", "BINARY.PEEK", "BINARY.SIZE"):
+        return Binary.parse(args, word)
     if word in _ITEMS or (macros and word in _MACROS):
         return word
     raise ProtocolError("no such FETCH item")

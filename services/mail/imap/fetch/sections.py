@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from services.mail.errors import ProtocolError
 from services.mail.imap.arguments import MAX_NUMBER64, Arguments
@@ -16,6 +16,9 @@ from services.mail.imap.responses import astring
 from services.mail.message import select_fields
 from services.mail.mime.parts import Kind, PartMap
 from services.mail.store.messages import Items, Page
+
+if TYPE_CHECKING:
+    from services.mail.imap.fetch.binary import Binary
 
 _OPEN: Final = re.compile(rb"\[")
 _CLOSE: Final = re.compile(rb"\]")
@@ -28,13 +31,15 @@ _PARTIAL: Final = re.compile(rb"<([0-9]{1,19})\.([0-9]{1,19})>")
 class Extent:
     """Octets [start, end) of a message that must be read from the store; they fill a literal of that size.
 
-    section: where set, its fields are to be cut out of the octets first, and it writes the literal itself.
+    section: where set, it is cut out of the octets first (fields, or a part decoded), which tells the literal's size.
+    encoding: how a part is to be decoded.
     """
 
     uid: int
     start: int
     end: int
-    section: Section | None = None
+    section: Section | Binary | None = None
+    encoding: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,8 @@ class Section:
     partial: tuple[int, int] | None = None
     peeks: bool = True
     label: bytes = b"BODY[]"
+
+    is_binary = False
 
     @classmethod
     def parse(cls, args: Arguments, peeks: bool) -> Section:
@@ -75,12 +82,8 @@ class Section:
             args.match(_CLOSE, "end of section")
         section = cls(path, text, fields, peeks=peeks)
         section = replace(section, label=section._label())
-        if args.octets[args.place : args.place + 1] == b"<":
-            found = args.match(_PARTIAL, "partial range")
-            first, count = int(found[1]), int(found[2])
-            if max(first, count) > MAX_NUMBER64 or count == 0:
-                raise ProtocolError("no such partial range")
-            section = replace(section, partial=(first, count), label=section.label + b"<%d>" % first)
+        if (partial := parse_partial(args)) is not None:
+            section = replace(section, partial=partial, label=section.label + b"<%d>" % partial[0])
         return section
 
     def _label(self) -> bytes:
@@ -131,3 +134,14 @@ class Section:
             first, count = self.partial
             return header[first : first + count]
         return header
+
+
+def parse_partial(args: Arguments) -> tuple[int, int] | None:
+    """`<first.count>`, where it comes right now."""
+    if args.octets[args.place : args.place + 1] != b"<":
+        return None
+    found = args.match(_PARTIAL, "partial range")
+    first, count = int(found[1]), int(found[2])
+    if max(first, count) > MAX_NUMBER64 or count == 0:
+        raise ProtocolError("no such partial range")
+    return first, count
