@@ -225,6 +225,36 @@ def test_a_number_that_no_message_can_have_is_bad(client: Raw, command: bytes, n
     assert client.last(command % number).startswith(b"BAD ")
 
 
+@pytest.mark.parametrize("size", [4, 64, 256, 900])
+def test_known_uids_of_any_length_resynchronise(client: Raw, size: int) -> None:
+    """attacks 17: 64 KB and beyond, RFC 7162 §3.2.5.2; and sequence-match data as long, §3.2.5.3."""
+    assert client.ask(b"ENABLE QRESYNC")[0] == b"* ENABLED QRESYNC"
+    (validity,) = (line.split()[3][:-1] for line in client.ask(b"SELECT INBOX") if b"UIDVALIDITY" in line)
+    numbers = b",".join(b"%d" % number for number in range(1_000_001, 1_000_001 + size * 256, 2))
+    half = numbers[: size * 500].rpartition(b",")[0]
+    for known in (b"1:3,%b" % numbers, b"1:3 (%b %b)" % (half, half)):
+        started = time.monotonic()
+        answers = client.ask(b"SELECT INBOX (QRESYNC (%b 1 %b))" % (validity, known))
+        assert answers[-1].startswith(b"OK [READ-WRITE]"), answers[-1]
+        assert b"* 3 EXISTS" in answers
+        assert time.monotonic() - started < SOON
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *(b"FETCH 1 FLAGS (CHANGEDSINCE %d)", b"STORE 1 (UNCHANGEDSINCE %d) FLAGS.SILENT ()"),
+        *(b"SELECT INBOX (QRESYNC (1 %d))", b"UID FETCH 1:* FLAGS (CHANGEDSINCE %d VANISHED)"),
+    ],
+)
+def test_a_modseq_over_63_bits_is_bad(client: Raw, command: bytes) -> None:
+    """attacks 17; RFC 7162 §7 (mod-sequence-value)."""
+    client.ask(b"ENABLE QRESYNC")
+    for number in (2**63, 2**64, 10**4000):
+        assert client.last(command % number).startswith(b"BAD ")
+    assert client.last(command % (2**63 - 1)).startswith(b"OK ")
+
+
 # 18: a reader that does not read
 
 

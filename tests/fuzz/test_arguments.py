@@ -73,7 +73,7 @@ WORDS = st.sampled_from(
         *(b" ", b"(", b")", b'"', b"\\", b"*", b"%", b"$", b"[", b"]", b"=", b"\xff", b"\0", b"\r\n", b"NIL"),
         *(b"{3}\r\nabc", b"{0+}\r\n", b"~{2}\r\n\0x", b"{5}", b"INBOX", b"&AOk-", b"IMAP4rev2", b"PLAIN"),
         *(b"1", b"0", b"4294967295", b"4294967296", b"9223372036854775807", b"9223372036854775808"),
-        *(b"1:*", b"2,4:3", b"(1 2", b"<1.2>", b"1-Jan-2001", b'"01-Jan-2001 00:00:00 +0000"'),
+        *(b"1:*", b"2,4:3", b"(1 2", b"<1.2>", b"9" * 5000, b"1-Jan-2001", b'"01-Jan-2001 00:00:00 +0000"'),
         *(b"FLAGS", b"+FLAGS.SILENT", b"\\Seen", b"(\\Deleted $x)", b"BODY", b"HEADER.FIELDS", b"MODSEQ"),
         *(b"ALL", b"OR", b"NOT", b"UID", b"CHARSET", b"UTF-8", b"RETURN", b"(SAVE)", b"UNCHANGEDSINCE"),
         *(b"CHANGEDSINCE", b"VANISHED", b"QRESYNC", b"CONDSTORE", b"SUBSCRIBED", b"STATUS", b"USE", b"\\Sent"),
