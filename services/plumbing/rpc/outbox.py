@@ -1,7 +1,7 @@
 """What waits for the one writer of a stream.
 
-The rule: no timer. What queued while the last message was being written goes together as the next; alone, a frame goes
-at once.
+The rule: no timer. What queued while the last message was being written goes together as the next, with what one turn of
+the loop adds to it; alone, a frame goes at once.
 """
 
 import asyncio
@@ -45,6 +45,7 @@ class Outbox:
                 return None
             self._waiting = asyncio.get_running_loop().create_future()
             await self._waiting
+            await asyncio.sleep(0)
         frames = self._frames
         if len(frames) == 1:
             return frames.popleft()
