@@ -1,6 +1,7 @@
 """Mailboxes: names, counters and what happened since: this part of the store's port.
 
-The rule: a mailbox's `uid_validity` grows whenever its name is used again, and its uids only rise (RFC 9051 §2.3.1.1).
+The rule: no two mailboxes of an account ever have the same `uid_validity`, a later one has a greater, and the uids of
+each only rise (RFC 9051 §2.3.1.1).
 """
 
 import unicodedata
@@ -61,9 +62,9 @@ class MailboxStatus:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Mailboxes of an account by name, and the names that are subscribed, whether they exist or not.
+    """Mailboxes of an account, and names that are subscribed, whether they exist or not, by name, as one snapshot.
 
-    statuses: of each mailbox in parallel, all of one snapshot; empty where nobody asked.
+    statuses: of each mailbox in parallel; empty where nobody asked.
     """
 
     mailboxes: Sequence[Mailbox]

@@ -11,23 +11,19 @@ from services.storage.transaction import Statement
 _MAILBOX: Final = "b.mailbox_id, b.name, s.uid_validity, b.special_use, b.object_id"
 _STATUS: Final = "s.uid_next, s.highest_modseq, s.first_recent, s.messages, s.unseen, s.deleted, s.bytes"
 
-# What every listing reads of: a range of names.
+# What a listing reads of: a range of names, of mailboxes and of subscriptions, in one snapshot.
 _LISTED: Final = """
-    FROM mailboxes b JOIN mailbox_state s USING (account_id, mailbox_id)
-    WHERE b.account_id = %(account_id)s AND b.name >= %(first)s AND b.name < %(end)s ORDER BY b.name
+    u.name FROM (
+        SELECT * FROM mailboxes WHERE account_id = %(account_id)s AND name >= %(first)s AND name < %(end)s
+    ) b JOIN mailbox_state s USING (account_id, mailbox_id)
+    FULL JOIN (
+        SELECT name FROM subscriptions WHERE account_id = %(account_id)s AND name >= %(first)s AND name < %(end)s
+    ) u ON u.name = b.name
+    ORDER BY coalesce(b.name, u.name)
 """
-# Index mailboxes_by_name (a range), primary key of mailbox_state.
-LIST: Final = Statement("list mailboxes", f"SELECT {_MAILBOX} {_LISTED}")
-LIST_STATUSES: Final = Statement("list statuses", f"SELECT {_MAILBOX}, {_STATUS} {_LISTED}")
-
-# Primary key of subscriptions (a range).
-SUBSCRIBED: Final = Statement(
-    "list subscriptions",
-    """
-    SELECT name FROM subscriptions
-    WHERE account_id = %(account_id)s AND name >= %(first)s AND name < %(end)s ORDER BY name
-    """,
-)
+# Index mailboxes_by_name (a range), primary keys of mailbox_state and subscriptions (a range).
+LIST: Final = Statement("list mailboxes", f"SELECT {_MAILBOX}, {_LISTED}")
+LIST_STATUSES: Final = Statement("list statuses", f"SELECT {_MAILBOX}, {_STATUS}, {_LISTED}")
 
 # Primary key of subscriptions, counted; those who subscribe at once may each take the last place.
 SUBSCRIBE: Final = Statement(

@@ -51,12 +51,14 @@ class PostgresMailboxes:
     async def list(self, account_id: int, prefix: str = "", with_statuses: bool = False) -> Listing:
         """See the port."""
         values = {"account_id": account_id, "first": prefix, "end": _end_of(prefix)}
-        statement = statements.LIST_STATUSES if with_statuses else statements.LIST
-        rows, names = await self._database.read_together((statement, values), (statements.SUBSCRIBED, values))
+        rows = await self._database.read(
+            statements.LIST_STATUSES if with_statuses else statements.LIST, values
+        )
+        found = [row for row in rows if row[0] is not None]
         return Listing(
-            [_mailbox(account_id, row) for row in rows],
-            [row[0] for row in names],
-            [MailboxStatus(*row[5:12]) for row in rows] if with_statuses else (),
+            [_mailbox(account_id, row) for row in found],
+            [row[-1] for row in rows if row[-1] is not None],
+            [MailboxStatus(*row[5:12]) for row in found] if with_statuses else (),
         )
 
     async def create(

@@ -46,7 +46,8 @@ def test_what_is_no_printable_text_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["x" * (MAX_NAME_OCTETS + 1), "/".join(["x"] * (MAX_DEPTH + 1)), "\u20ac" * 334]
+    "name",
+    ["x" * (MAX_NAME_OCTETS + 1), "/".join(["x"] * (MAX_DEPTH + 1)), "/".join("x" * 1000), "\u20ac" * 334],
 )
 def test_what_is_too_long_or_too_deep_is_refused(name: str) -> None:
     """Octets count, not characters."""
