@@ -99,7 +99,7 @@ def test_literals_of_both_kinds_pass_in_any_command(client: Raw) -> None:
     assert client.line() == b"* STATUS INBOX (MESSAGES 3)"
     assert client.line() == b"a OK STATUS completed"
     assert client.ask(b"STATUS {5+}\r\nINBOX (MESSAGES)")[-1] == b"OK STATUS completed"
-    fields = b" ".join(b"{8+}\r\nX-%06d" % number for number in range(20_000))
+    fields = b" ".join(b"{8+}\r\nX-%06d" % number for number in range(5000))
     assert client.last(b"FETCH 1 BODY.PEEK[HEADER.FIELDS (%b)]" % fields) == b"OK FETCH completed"
 
 

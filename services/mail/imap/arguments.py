@@ -1,8 +1,8 @@
 """The arguments of one framed command, read by a cursor that only moves forward. RFC 9051 §9.
 
 Every method reads one argument together with the space in front of it. The rule: nothing is read twice and nothing is
-searched for, so that a megabyte of anything costs a megabyte; nesting ends at MAX_DEPTH. Whatever is not the grammar
-raises ProtocolError, worded for a BAD.
+searched for, so that a megabyte of anything costs a megabyte; nesting ends at MAX_DEPTH and a list at MAX_ELEMENTS.
+Whatever is not the grammar raises ProtocolError, worded for a BAD.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from services.mail.imap.numbers import Numbers
 from services.mail.store.flags import canonical_flag
 
 MAX_DEPTH: Final = 50
+MAX_ELEMENTS: Final = 10_000
 MAX_NUMBER: Final = 2**32 - 1
 MAX_NUMBER64: Final = 2**63 - 1
 
@@ -34,7 +35,7 @@ _LITERAL: Final = re.compile(rb"~?\{([0-9]{1,20})\+?\}\r\n")
 _MESSAGE: Final = re.compile(rb"\{([0-9]{1,20})\+?\}\Z")
 _NUMBER: Final = re.compile(rb"[0-9]++")
 _BASE64: Final = re.compile(rb"[A-Za-z0-9+/=]++")
-_SET: Final = re.compile(rb"[0-9*:,]++")
+_SET: Final = re.compile(rb"[0-9*:,]++|\$")
 _DATE_TIME: Final = re.compile(
     rb'"([ 0-9][0-9])-([A-Za-z]{3})-([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) ([+-])([0-9]{2})([0-9]{2})"'
 )
@@ -197,6 +198,7 @@ class Arguments:
         found = [self._flag()]
         while not self.is_at_end:
             found.append(self._flag())
+            _check_count(found)
         return tuple(found)
 
     def _flag(self) -> str:
@@ -222,7 +224,7 @@ class Arguments:
         return _date(found[2], found[3], found[4])
 
     def list_of(self, item: Callable[[], T], wanted: str = "list") -> list[T]:
-        """A parenthesized list, perhaps empty; `item` reads each. Raises ProtocolError below MAX_DEPTH."""
+        """A parenthesized list, perhaps empty; `item` reads each. Raises ProtocolError beyond its bounds."""
         self._separate(wanted)
         if not self.take(b"("):
             raise ProtocolError(f"expected {wanted}" if not self.is_at_end else f"missing {wanted}")
@@ -233,6 +235,7 @@ class Arguments:
         self._is_first = True
         while not self.take(b")"):
             found.append(item())
+            _check_count(found)
         self._is_first = False
         self._depth -= 1
         return found
@@ -253,6 +256,12 @@ class Arguments:
         if atom is None:
             raise ProtocolError(f"expected {wanted} in quotes or as a literal")
         return self.match(atom, wanted)[0]
+
+
+def _check_count(found: list[T]) -> None:
+    """Said early: reading the rest would keep everybody else waiting."""
+    if len(found) > MAX_ELEMENTS:
+        raise ProtocolError("a list has too many elements")
 
 
 def _date(day: bytes, month: bytes, year: bytes) -> dt.date:

@@ -90,6 +90,19 @@ def test_nesting_is_bounded() -> None:
             keys.parse(Arguments(deep))
 
 
+def test_a_list_is_bounded() -> None:
+    """attacks 15: ten thousand elements are read, and one more is refused at once."""
+    assert len(Arguments(b"(" + b"x " * 9_999 + b"x)").flags()) == 10_000
+    for endless in (b"(" + b"x " * 10_000 + b"x)", b"(" + b"x " * 10_001 + b"\xff"):
+        args = Arguments(endless)
+        with pytest.raises(ProtocolError, match="too many"):
+            args.list_of(args.astring)
+        with pytest.raises(ProtocolError, match="too many"):
+            Arguments(endless).flags()
+    with pytest.raises(ProtocolError, match="too many"):
+        Arguments(b"x " * 10_001 + b"\xff").flags()
+
+
 @given(st.text('()ab"\\{}[]<>.0123 \r\nBODYPEK:,*%&-', max_size=40))
 def test_no_octets_raise_anything_but_a_refusal(text: str) -> None:
     octets = text.encode()
