@@ -1,8 +1,10 @@
 """The embedded PostgreSQL: made once, found again, and never left behind."""
 
 import os
+import pwd
 import signal
 import stat
+import tempfile
 from pathlib import Path
 
 import psycopg
@@ -92,6 +94,23 @@ def test_an_interrupted_first_start_leaves_nothing_that_looks_like_data(tmp_path
     found = find_binaries()
     cluster.prepare(found, choose_identity(tmp_path, found.folder))
     assert (cluster.data / "PG_VERSION").read_text().strip() == str(found.version)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start in the folder of somebody else")
+async def test_root_runs_it_as_the_owner_of_the_folder() -> None:
+    """And the owner goes on with the data."""
+    nobody = pwd.getpwnam("nobody")
+    somebody = (nobody.pw_uid, nobody.pw_gid)
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        os.chown(folder, *somebody)
+        server = EmbeddedPostgres(Path(folder), OPTIONS)
+        await server.start()
+        try:
+            for path in (f"/proc/{server.pid}", f"{folder}/postgres"):
+                owner = os.stat(path)  # noqa: PTH116
+                assert (owner.st_uid, owner.st_gid) == somebody
+        finally:
+            await server.stop()
 
 
 def test_data_of_another_version_is_refused_by_name(tmp_path: Path) -> None:

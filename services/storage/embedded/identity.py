@@ -1,7 +1,8 @@
 """As whom PostgreSQL runs: itself refuses root, and another user may not reach the data.
 
 As root it runs in a user namespace in which root is called 1000, so that files stay root's and every folder is still
-reached. The rule: no owner, mode or user outside the data folder is ever changed.
+reached; in somebody else's folder it runs as they would. The rule: no owner, mode or user outside the data folder ever
+changes.
 """
 
 import os
@@ -45,16 +46,28 @@ def choose_identity(home: Path, binaries: Path) -> Identity:
     """How to run PostgreSQL on data under `home`. Raises CannotStart where there is no way."""
     if os.geteuid() != 0:
         return Identity(())
+    owner = home.stat()
+    if owner.st_uid != 0:
+        # Somebody's own folder, where root starts for once: what it makes there should stay theirs.
+        return as_user(owner.st_uid, owner.st_gid)
     if runs([*NAMESPACE, "test", "-r", str(home)]):
         return Identity(NAMESPACE)
     nobody = pwd.getpwnam("nobody")
-    drop = ("setpriv", f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups", "--")
-    if runs([*drop, "test", "-x", str(home)]) and runs([*drop, "test", "-x", str(binaries / "postgres")]):
-        return Identity(drop, (nobody.pw_uid, nobody.pw_gid))
+    dropped = as_user(nobody.pw_uid, nobody.pw_gid)
+    if runs(dropped.command("test", "-x", home)) and runs(
+        dropped.command("test", "-x", binaries / "postgres")
+    ):
+        return dropped
     raise CannotStart(
-        f"PostgreSQL does not run as root, user namespaces are refused here, and nobody cannot reach {home}: "
-        "start as an ordinary user, or set RESTANTE_HOME (and the checkout) to a folder that every user may enter"
+        f"PostgreSQL does not run as root, and neither root without its powers nor nobody can reach {home}: start as "
+        "an ordinary user, or set RESTANTE_HOME (and the checkout) to a folder that every user may enter"
     )
+
+
+def as_user(user: int, group: int) -> Identity:
+    """Root becomes somebody else, who then owns the data."""
+    drop = ("setpriv", f"--reuid={user}", f"--regid={group}", "--clear-groups", "--")
+    return Identity(drop, (user, group))
 
 
 def runs(command: list[str]) -> bool:
