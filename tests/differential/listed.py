@@ -13,6 +13,10 @@ from tests.differential.replies import Tree, show
 FILE: Final = Path(__file__).parents[2] / "docs" / "differences.md"
 LONGEST: Final = 90
 
+UNASKED: Final = frozenset(
+    f"\\{word}" for word in ("HASCHILDREN", "HASNOCHILDREN", "ARCHIVE", "DRAFTS", "JUNK", "SENT", "TRASH")
+)
+
 
 def listed() -> dict[str, set[str]]:
     """Lines of the list by their `where`."""
@@ -28,6 +32,7 @@ def listed() -> dict[str, set[str]]:
 def differences(theirs: Facts, ours: Facts) -> list[str]:
     """`what: Dovecot's ≠ ours`, for each that differs."""
     found: list[str] = []
+    ours = _without_extras(theirs, ours)
     if theirs["tagged"] != ours["tagged"]:
         # One did it and the other did not: what else differs follows from that.
         one, other = (
@@ -41,6 +46,23 @@ def differences(theirs: Facts, ours: Facts) -> list[str]:
         else:
             _compare(key, theirs[key], ours[key], found)
     return found
+
+
+def _without_extras(theirs: Facts, ours: Facts) -> Facts:
+    """Ours without what a server may tell unasked, where Dovecot does not: a UID with flags, children and uses."""
+    kept: Facts = {}
+    for key, value in ours.items():
+        row = key.removesuffix("UID")
+        if row != key and key not in theirs and not {f"{row}FLAGS", f"{row}MODSEQ"}.isdisjoint(ours):
+            continue
+        other = theirs.get(key)
+        kept[key] = value
+        if key.startswith("LIST ") and isinstance(value, list) and isinstance(other, list):
+            told, asked = value[0], other[0]
+            assert isinstance(told, list)
+            assert isinstance(asked, list)
+            kept[key] = [[each for each in told if each in asked or each not in UNASKED], *value[1:]]
+    return kept
 
 
 def _compare(path: str, theirs: Tree, ours: Tree, found: list[str]) -> None:
