@@ -37,7 +37,7 @@ def add(
     max_messages: Messages = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Make an account with an INBOX."""
+    """Make an account with an INBOX, Drafts, Sent, Junk, Trash and Archive."""
     from services.cli.store import ask
 
     with refusals():
