@@ -139,6 +139,18 @@ def test_a_million_of_anything_is_bad_and_soon(client: Raw, attack: str) -> None
     assert time.monotonic() - started < SOON
 
 
+def test_thousands_of_keywords_are_refused_soon(client: Raw) -> None:
+    """attacks 15: an account has room for a thousand; nobody waits for who asks for more."""
+    names = b" ".join(b"keyword-%d" % number for number in range(9_999))
+    started = time.monotonic()
+    assert client.last(b"STORE 1 +FLAGS (%b)" % names).startswith(b"NO [LIMIT] ")
+    assert client.last(b"APPEND INBOX (%b) {%d+}\r\n%b" % (names, len(LETTER), LETTER)).startswith(
+        b"NO [LIMIT] "
+    )
+    assert b"keyword-" not in b"".join(client.ask(b"FETCH 1 FLAGS"))
+    assert time.monotonic() - started < SOON
+
+
 def test_fifty_levels_are_understood(client: Raw) -> None:
     """attacks 15: the limit has a lower bound."""
     assert client.ask(b"SEARCH " + b"(" * 49 + b"ALL" + b")" * 49)[0] == b"* SEARCH 1 2 3"

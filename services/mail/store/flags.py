@@ -68,12 +68,12 @@ def flag_bits(names: Collection[str], keywords: Sequence[str]) -> tuple[int, lis
     """
     numbers = {keyword.casefold(): number for number, keyword in enumerate(keywords)}
     bits = 0
-    unknown: list[str] = []
+    unknown: dict[str, str] = {}
     for name in names:
         if name in SYSTEM:
             bits |= SYSTEM[name]
-        elif (number := numbers.get(name.casefold())) is not None:
+        elif (number := numbers.get(folded := name.casefold())) is not None:
             bits |= 1 << (FIRST_KEYWORD_BIT + number)
-        elif name.casefold() not in {known.casefold() for known in unknown}:
-            unknown.append(name)
-    return bits, unknown
+        else:
+            unknown.setdefault(folded, name)
+    return bits, list(unknown.values())

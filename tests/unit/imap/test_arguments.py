@@ -65,6 +65,8 @@ def test_a_date_time_is_seconds_since_1970() -> None:
     """RFC 9051 §9, date-time."""
     assert Arguments(b'" 1-Feb-2003 04:05:06 +0100"').date_time() == 1_044_068_706
     assert Arguments(b'"17-jul-1996 02:44:25 -0700"').date_time() == 837_596_665
+    # What is in the year 10000 for UTC could not be told again.
+    assert Arguments(b'"31-Dec-9999 23:59:60 -1200"').date_time() == 253_402_300_799
     for wrong in (
         b'"31-Feb-2003 04:05:06 +0100"',
         b'"01-Feb-2003 24:05:06 +0100"',

@@ -52,6 +52,12 @@ def test_keywords_are_compared_without_case_and_the_first_spelling_stays() -> No
     assert flag_names(bits, ["Forwarded"]) == ["Forwarded"]
 
 
+def test_a_hundred_thousand_new_names_are_looked_at_once_each() -> None:
+    """attacks 15: comparing each with all before it would hold up everybody for hours."""
+    names = [f"k{number}" for number in range(100_000)]
+    assert flag_bits([*names, *map(str.upper, names)], ()) == (0, names)
+
+
 def test_a_keyword_that_the_reader_does_not_know_yet_is_left_out() -> None:
     """A view's list of keywords may be older than a message's flags."""
     assert flag_names(1 << (FIRST_KEYWORD_BIT + 70), ["a"]) == []
