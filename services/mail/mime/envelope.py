@@ -4,6 +4,7 @@ The rule: the answer is bounded whatever the header holds: strings are cut, and 
 always at the same place.
 """
 
+import re
 from collections.abc import Iterable
 from typing import Final
 
@@ -21,6 +22,8 @@ EMPTY: Final = b"(" + b" ".join([NIL] * 10) + b")"
 _CUT: Final = {b"date": 1024, b"subject": 8192, b"in-reply-to": 4096, b"message-id": 2048}
 _AUTHORS_LIMIT: Final = 4096
 _ENTRY_STRING: Final = 1024
+# What keeps an address list from being written down as it stands: a comment may hold quotes.
+_SPECIAL = re.compile(rb"[\0\\(\x80-\xff]")
 
 
 def render_envelope(found: Iterable[tuple[bytes, bytes]]) -> bytes:
@@ -40,15 +43,17 @@ def render_envelope(found: Iterable[tuple[bytes, bytes]]) -> bytes:
     if b"subject" in strings:
         strings[b"subject"] = b" ".join(strings[b"subject"].split())
     texts = {name: nstring(strings[name][: _CUT[name]]) if name in strings else NIL for name in STRINGS}
-    authors = _render_list(lists.get(b"from"), _AUTHORS_LIMIT)
-    sender, reply_to = (
-        authors if (own := _render_list(lists.get(name), _AUTHORS_LIMIT)) == NIL else own
-        for name in (b"sender", b"reply-to")
-    )
+    authors = sender = reply_to = NIL
+    if b"from" in lists:
+        authors = sender = reply_to = _render_list(lists[b"from"], _AUTHORS_LIMIT)
+    if b"sender" in lists and (own := _render_list(lists[b"sender"], _AUTHORS_LIMIT)) != NIL:
+        sender = own
+    if b"reply-to" in lists and (own := _render_list(lists[b"reply-to"], _AUTHORS_LIMIT)) != NIL:
+        reply_to = own
     left = ENVELOPE_LIMIT - sum(map(len, (*texts.values(), authors, sender, reply_to))) - 64
     receivers = []
     for name in (b"to", b"cc", b"bcc"):
-        receivers.append(_render_list(lists.get(name), left))
+        receivers.append(_render_list(lists[name], left) if name in lists else NIL)
         left -= len(receivers[-1])
     return b"(%b)" % b" ".join(
         (
@@ -64,15 +69,14 @@ def render_envelope(found: Iterable[tuple[bytes, bytes]]) -> bytes:
     )
 
 
-def _render_list(value: bytes | None, budget: int) -> bytes:
+def _render_list(value: bytes, budget: int) -> bytes:
     """An address list of at most `budget` octets; a group that is cut is still closed."""
-    if not value:
-        return NIL
     rendered: list[bytes] = []
     is_grouped = False
     left = budget - 32
+    is_plain = len(value) <= _ENTRY_STRING and _SPECIAL.search(value) is None
     for entry in entries(value):
-        text = b"(NIL NIL NIL NIL)" if entry is GROUP_END else _render_entry(entry)
+        text = _render_plain(entry) if is_plain else _render_entry(entry)
         left -= len(text)
         if left < 0:
             break
@@ -84,6 +88,14 @@ def _render_list(value: bytes | None, budget: int) -> bytes:
     if is_grouped:
         rendered.append(b"(NIL NIL NIL NIL)")
     return b"(%b)" % b"".join(rendered) if rendered else NIL
+
+
+def _render_plain(entry: Entry) -> bytes:
+    """The same as `_render_entry` for an entry of a list without anything special, which most are."""
+    name, route, mailbox, host = entry
+    if mailbox is None or host is None or route is not None:
+        return _render_entry(entry)
+    return b'("%b" NIL "%b" "%b")' % (name, mailbox, host) if name else b'(NIL NIL "%b" "%b")' % (mailbox, host)
 
 
 def _render_entry(entry: Entry) -> bytes:
