@@ -95,7 +95,9 @@ def _render_plain(entry: Entry) -> bytes:
     name, route, mailbox, host = entry
     if mailbox is None or host is None or route is not None:
         return _render_entry(entry)
-    return b'("%b" NIL "%b" "%b")' % (name, mailbox, host) if name else b'(NIL NIL "%b" "%b")' % (mailbox, host)
+    return (
+        b'("%b" NIL "%b" "%b")' % (name, mailbox, host) if name else b'(NIL NIL "%b" "%b")' % (mailbox, host)
+    )
 
 
 def _render_entry(entry: Entry) -> bytes:

@@ -6,7 +6,27 @@ from hypothesis import strategies as st
 from services.mail.mime.envelope import render_envelope
 
 PIECES = st.sampled_from(
-    ["a", "b c", '"', '"q d"', "@", "<", ">", ",", ";", ":", ".", " ", "(", ")", "[", "]", "x@y.test", "é", "\\"]
+    [
+        "a",
+        "b c",
+        '"',
+        '"q d"',
+        "@",
+        "<",
+        ">",
+        ",",
+        ";",
+        ":",
+        ".",
+        " ",
+        "(",
+        ")",
+        "[",
+        "]",
+        "x@y.test",
+        "é",
+        "\\",
+    ]
 )
 
 
