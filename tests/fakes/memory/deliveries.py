@@ -56,14 +56,18 @@ class MemoryDeliveries:
             account_id = to.mailbox.account_id
             try:
                 self.state.folder(to.mailbox)
-                ledger, size = self.state.ledger(account_id), len(to.head) + len(content.octets)
-                ledger.check_room(octets[account_id] + size, messages[account_id] + 1)
-            except (MailboxNotFound, OverQuota) as refusal:
+            except MailboxNotFound as refusal:
                 refusals.append(refusal)
                 continue
-            octets[account_id] += size
+            # What does not fit counts too: a smaller copy of the same letter does not get in past it.
+            octets[account_id] += len(to.head) + len(content.octets)
             messages[account_id] += 1
-            refusals.append(None)
+            try:
+                self.state.ledger(account_id).check_room(octets[account_id], messages[account_id])
+            except OverQuota as refusal:
+                refusals.append(refusal)
+            else:
+                refusals.append(None)
         return refusals
 
     def _place(
