@@ -142,6 +142,32 @@ async def test_verify_finds_what_does_not_add_up(database_url: str) -> None:
     assert "body 1" in found
 
 
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        ("DELETE FROM mailboxes WHERE name = 'a/b'", "nothing above a/b/c"),
+        ("DELETE FROM mailboxes WHERE name = 'INBOX'", "there is no INBOX"),
+        ("DELETE FROM mailboxes WHERE name = 'Sent'", "mailbox 3 has no name"),
+        ("DELETE FROM mailbox_state WHERE mailbox_id = 3", "mailbox 3 has no counters"),
+        ("UPDATE mailbox_state SET uid_validity = 7 WHERE mailbox_id < 3", "2 mailboxes have uid_validity 7"),
+        ("UPDATE account_state SET mailbox_next = 9", "mailbox 9: number"),
+        (
+            "UPDATE account_state SET last_uid_validity = last_uid_validity - 1",
+            "mailbox 9: number, uid_validity",
+        ),
+    ],
+)
+async def test_verify_finds_names_that_do_not_add_up(database_url: str, damage: str, said: str) -> None:
+    """Every superior is a mailbox, every mailbox has counters, numbers and validities are used once."""
+    async with open_store(database_url) as store:
+        await store.accounts.add_domain("storage.test")
+        await store.mailboxes.create((await inbox(store)).account_id, "a/b/c")
+        assert [drift async for drift in drifts(store.database)] == []
+        async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
+            await connection.execute(damage.encode())
+        assert said in "\n".join([drift async for drift in drifts(store.database)])
+
+
 async def test_failed_logins_are_slowed_and_forgiven(store: PostgresStore, database_url: str) -> None:
     """Three failures are free; then a wait, which a right password does not shorten. attacks.md, "Login"."""
     address = f"{uuid4().hex}@storage.test"

@@ -8,7 +8,7 @@ from uuid import UUID
 from services.storage.transaction import Database
 from services.storage.verify import statements
 
-CHECKS: Final = (statements.COUNTERS, statements.ROWS, statements.LOG)
+CHECKS: Final = (statements.COUNTERS, statements.NAMES, statements.ROWS, statements.LOG)
 
 
 async def drifts(database: Database) -> AsyncIterator[str]:

@@ -58,6 +58,33 @@ COUNTERS: Final = Statement(
     """,
 )
 
+# Ranges of mailboxes and mailbox_state by account; index mailboxes_by_name for each superior.
+NAMES: Final = Statement(
+    "verify: names",
+    """
+    WITH boxes AS MATERIALIZED (
+        SELECT mailbox_id, name, object_id FROM mailboxes WHERE account_id = %(account_id)s
+    ), states AS MATERIALIZED (
+        SELECT mailbox_id, uid_validity FROM mailbox_state WHERE account_id = %(account_id)s
+    )
+    SELECT format('mailbox %%s has %%s', mailbox_id, CASE WHEN b.name IS NULL THEN 'no name' ELSE 'no counters' END)
+    FROM boxes b FULL JOIN states s USING (mailbox_id) WHERE b.name IS NULL OR s.uid_validity IS NULL
+    UNION ALL SELECT format('mailbox %%s: there is nothing above %%s', b.mailbox_id, b.name)
+    FROM boxes b WHERE position('/' IN b.name) > 0 AND NOT EXISTS (
+        SELECT FROM mailboxes p WHERE p.account_id = %(account_id)s AND p.name = regexp_replace(b.name, '/[^/]*$', '')
+    )
+    UNION ALL SELECT 'there is no INBOX' WHERE NOT EXISTS (
+        SELECT FROM mailboxes WHERE account_id = %(account_id)s AND name = 'INBOX'
+    )
+    UNION ALL SELECT format('%%s mailboxes have uid_validity %%s', count(*), uid_validity)
+    FROM states GROUP BY uid_validity HAVING count(*) > 1
+    UNION ALL SELECT format('mailbox %%s: number, uid_validity %%s are not below the account''s %%s, %%s',
+        s.mailbox_id, s.uid_validity, a.mailbox_next, a.last_uid_validity)
+    FROM states s, account_state a WHERE a.account_id = %(account_id)s
+        AND (s.mailbox_id >= a.mailbox_next OR s.uid_validity > a.last_uid_validity)
+    """,
+)
+
 # Ranges of flag_blocks, messages and bodies by account.
 ROWS: Final = Statement(
     "verify: rows",
