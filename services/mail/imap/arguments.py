@@ -23,7 +23,7 @@ MAX_ELEMENTS: Final = 10_000
 MAX_NUMBER: Final = 2**32 - 1
 MAX_NUMBER64: Final = 2**63 - 1
 
-_TAG: Final = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\+]++')
+_TAG: Final = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\+]++(?= |\Z)')
 _ATOM: Final = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\\]]++')
 _ASTRING: Final = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\]++')
 _ITEM: Final = re.compile(rb"[A-Za-z0-9.]++")

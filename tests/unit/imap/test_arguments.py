@@ -163,3 +163,10 @@ def test_a_section_is_named_in_the_answer_as_it_was_asked() -> None:
         b"RFC822",
     ]
     assert items.sets_seen
+
+
+@pytest.mark.parametrize("octets", [b"a+b NOOP", b"a* NOOP", b"a(b NOOP", b'a"b NOOP', b"+ NOOP", b" NOOP"])
+def test_what_only_begins_like_a_tag_is_none(octets: bytes) -> None:
+    """RFC 9051 §9 (tag): nobody is answered by a tag that was never sent."""
+    with pytest.raises(ProtocolError):
+        Arguments(octets).tag()
