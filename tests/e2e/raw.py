@@ -6,6 +6,7 @@ The rule: it waits for nothing but the lines that it is asked to read, so that a
 import itertools
 import re
 import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,7 +19,7 @@ class Raw:
     """One connection; `peer` is its socket."""
 
     def __init__(self, port: int) -> None:
-        self.peer = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+        self.peer: socket.socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
         self._file = self.peer.makefile("rb")
         self._numbers = itertools.count(1)
         self.greeting = self.line()
@@ -57,6 +58,14 @@ class Raw:
         """The password has nothing to be escaped."""
         answer = self.last(b'LOGIN "%b" "%b"' % (login.encode(), password.encode()))
         assert answer.startswith(b"OK"), answer
+
+    def start_tls(self) -> None:
+        """Goes over to TLS at once, whatever the certificate; nothing that came before it may be left to read."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        self._file.close()
+        self.peer = context.wrap_socket(self.peer)
+        self._file = self.peer.makefile("rb")
 
     def append(self, mailbox: bytes, message: bytes) -> None:
         """Without waiting for the `+`."""

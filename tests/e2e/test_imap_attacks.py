@@ -1,4 +1,4 @@
-"""attacks.md 14 to 22, over real sockets against the whole system: each is refused in its words and in linear time.
+"""attacks.md 4 and 14 to 22, over real sockets against the whole system: refused in their words, in linear time.
 
 The rule: after every attack the same connection answers the next command, unless it was told BYE; and a limit has a
 lower bound too, so what real clients send must pass.
@@ -45,6 +45,23 @@ def client(port: int) -> Iterator[Raw]:
         client.log_in(LOGIN, PASSWORD)
         assert client.last(b"SELECT INBOX").startswith(b"OK")
         yield client
+
+
+# 4: what is said before TLS
+
+
+def test_what_was_said_before_tls_is_forgotten(stranger: Raw) -> None:
+    """attacks 4 (CVE-2011-0411), RFC 9051 §6.2.1; afterwards the capabilities are others."""
+    assert b" STARTTLS" in stranger.ask(b"CAPABILITY")[0]
+    stranger.send(b"a STARTTLS\r\nb CREATE injected\r\nc LOGIN {10+}\r\n")
+    assert stranger.line() == b"a OK Begin TLS now"
+    stranger.start_tls()
+    listed, done = stranger.ask(b"CAPABILITY")
+    assert listed.startswith(b"* CAPABILITY IMAP4rev1 ")
+    assert b" STARTTLS" not in listed
+    assert b" AUTH=PLAIN" in listed
+    assert done == b"OK CAPABILITY completed"
+    stranger.log_in(LOGIN, PASSWORD)
 
 
 # 14: literals
