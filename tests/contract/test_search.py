@@ -29,6 +29,7 @@ AND, OR, NOT = Operator.AND, Operator.OR, Operator.NOT
 
 PLAIN = (
     b"From: Ann <ann@contract.test>\r\nTo: bob@contract.test\r\nTo: carol@contract.test\r\n"
+    b'Cc: <dora (at work)@ (ours) contract.test>,\r\n "eve"@contract.test, finn @contract.test\r\n'
     b"Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n =?utf-8?q?_aus_K=C3=B6ln?=\r\nX-Empty:\r\n"
     b"Date: Wed, 31 Dec 2025 23:30:00 -0800\r\nReceived: by one\r\nReceived: by two;\r\n\tlater\r\n\r\n"
     b"The quick brown fox\r\njumps over 100% of_them\r\n"
@@ -84,6 +85,11 @@ KEYS: list[tuple[str, Query, Sequence[int]]] = [
     ("an empty subject", (InField("Subject", ""),), [1, 2, 3]),
     ("the second of two fields", (InField("to", "CAROL@"),), [1]),
     ("not across two fields", (InField("to", "test carol"),), []),
+    ("an address with comments", (InField("cc", "dora@contract.test"),), [1]),
+    ("an address with quotes", (InField("CC", "Eve@Contract"),), [1]),
+    ("an address with spaces", (InField("Cc", "finn@contract"),), [1]),
+    ("an address as it is written", (InField("Cc", "(at work)@ (ours)"),), [1]),
+    ("an address in no other field", (InField("To", "finn@contract"),), []),
     ("a name is no value", (InField("received", "received"),), []),
     ("a folded value", (InField("Received", "two; later"),), [1]),
     ("a value in another field", (InField("from", "bob"),), []),

@@ -2,6 +2,7 @@
 
 A folded header is groups of fields, one for each name: `\\nNAME: value\\rNAME: value`; the last group has no name and
 holds the fields of the parts inside. Values are unfolded and have no line ends, so a group's bounds are certain.
+An address that is written with comments, spaces or quotes has one value more, as the envelope tells it.
 The rule: these texts are kept; whoever changes what comes out for any message empties `header_text` and `body_text`
 in the same migration.
 """
@@ -15,6 +16,7 @@ from email.utils import parsedate
 from itertools import chain
 from typing import Final
 
+from services.mail.address import entries
 from services.mail.message import HEADER_LIMIT
 from services.mail.mime.parts import Part, PartMap
 from services.mail.search.folding import fold
@@ -25,6 +27,9 @@ PARTS_SEARCHED: Final = 1000
 _LONGEST_DATE: Final = 200
 _EPOCH: Final = date(1970, 1, 1).toordinal()
 _LINE_ENDS: Final = re.compile(r"[\r\n]")
+# Whose addresses SEARCH knows as the envelope has them (RFC 9051 §6.4.4, FROM), and where those may look otherwise.
+_ADDRESSES: Final = frozenset((b"BCC", b"CC", b"FROM", b"TO"))
+_DISGUISED: Final = re.compile(rb'[) "]@|@[( ]')
 _NAME: Final = re.compile(rb"([^\0- :\x7f-\xff]++)[ \t]*+:")
 
 
@@ -91,6 +96,14 @@ def _fields(header: bytes) -> Iterator[tuple[str, str]]:
             text = fold(_LINE_ENDS.sub(" ", decode_header(value)))
         folded = name.decode("ascii")
         yield folded, f"{folded}:{text.rstrip()}"
+        if name in _ADDRESSES and _DISGUISED.search(value) and (plain := _plain_addresses(value)):
+            yield folded, f"{folded}: {plain}"
+
+
+def _plain_addresses(value: bytes) -> str:
+    """Mailboxes and hosts without what stands around them. RFC 5322 §3.4.1, §4.4."""
+    plain = b", ".join(b"%b@%b" % (entry[2], entry[3]) for entry in entries(value) if entry[2] and entry[3])
+    return fold(_LINE_ENDS.sub(" ", plain.replace(b"\0", b" ").decode("utf-8", "replace")))
 
 
 def _lines(header: bytes) -> Iterator[tuple[bytes, bytes]]:

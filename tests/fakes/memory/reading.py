@@ -6,6 +6,7 @@ import quopri
 import re
 from dataclasses import dataclass
 
+from services.mail.address import entries
 from services.mail.mime.content import content_type
 from services.mail.mime.parts import Part, PartMap
 from services.mail.text import decode, decode_header
@@ -72,7 +73,19 @@ def read(head: bytes, content: bytes, parts: PartMap) -> Read:
         if not part.children and part.media_type.split(b"/")[0] in (b"text", b"message")
         for text in texts_of(part, content)
     ]
-    return Read(fields_of(head + content[: root.body_start]), inner, bodies)
+    fields = fields_of(head + content[: root.body_start])
+    return Read([*fields, *plain_addresses(fields)], inner, bodies)
+
+
+def plain_addresses(fields: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The address fields once more, as the envelope tells their addresses."""
+    return [
+        (name, f"{mailbox.decode()}@{host.decode()}")
+        for name, value in fields
+        if name.lower() in ("bcc", "cc", "from", "to")
+        for _, _, mailbox, host in entries(value.encode())
+        if mailbox and host
+    ]
 
 
 def fields_of(header: bytes) -> list[tuple[str, str]]:
