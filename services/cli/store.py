@@ -36,10 +36,19 @@ def ask(question: Callable[[Accounts], Awaitable[T]]) -> T:
         if "storage" in settings.model_fields_set
         else record.get("storage", settings.storage)
     )
-    if not record and not settings.token_file.exists() and settings.rpc_certificate is None:
+    if not record and is_missing(settings.token_file) and settings.rpc_certificate is None:
         # Without a secret nobody can be asked, and here the first start, which makes one, has not been.
         raise CannotStart(f"nothing answers at {targets}: start it with make run")
     return asyncio.run(_ask(targets, settings.token_file, question))
+
+
+def is_missing(path: Path) -> bool:
+    """Whether a file is not there; one that is somebody else's alone may be."""
+    try:
+        path.stat()
+    except OSError as error:
+        return not isinstance(error, PermissionError)
+    return False
 
 
 async def _ask(targets: str, token_file: Path, question: Callable[[Accounts], Awaitable[T]]) -> T:

@@ -56,7 +56,10 @@ class Token:
         except FileNotFoundError:
             self._value, self._stamp = b"", None
         except OSError as error:
-            raise CannotStart(f"the token {self._file} cannot be read: {error.strerror}") from None
+            raise CannotStart(
+                f"the token {self._file} cannot be read ({error.strerror}): ask as who runs storage, or set "
+                "RESTANTE_TOKEN_FILE to one that may be read"
+            ) from None
         if not self._value and tls_files(settings) is None:
             raise CannotStart(
                 f"no token in {self._file}: set RESTANTE_TOKEN_FILE to a file with the secret that storage shares "

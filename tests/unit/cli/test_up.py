@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from services.cli.store import is_missing
 from services.cli.up.card import read_command, send_command
 from services.cli.up.certificate import make_certificate
 from services.cli.up.home import FirstAccount, Home
@@ -106,6 +107,18 @@ def test_the_first_account_keeps_its_password(tmp_path: Path) -> None:
     """It is printed at every start."""
     first = Home(tmp_path).first_account("me@restante.test")
     assert Home(tmp_path).first_account("me@restante.test") == first
+
+
+def test_a_token_of_somebody_else_is_no_missing_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then it is not the first start that is missing."""
+    assert is_missing(tmp_path / "token")
+    assert is_missing(tmp_path / "nowhere" / "token")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    assert not is_missing(tmp_path / "token")
 
 
 def test_a_folder_has_one_supervisor_at_a_time(tmp_path: Path) -> None:
