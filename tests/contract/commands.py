@@ -72,6 +72,7 @@ commands: st.SearchStrategy[Command] = st.one_of(
     st.tuples(st.just("delete"), names),
     st.tuples(st.just("rename"), names, names),
     st.tuples(st.just("subscribe"), names, st.booleans()),
+    st.tuples(st.just("list"), st.sampled_from(["", "a", "a/", "b/", "S", "INBOX"]), st.booleans()),
     st.tuples(st.just("open"), names, st.booleans()),
     st.tuples(st.just("claim"), boxes, st.integers(1, 150)),
     st.tuples(st.just("sync"), boxes, mark_pairs),
@@ -174,6 +175,11 @@ class Player:
 
     async def _subscribe(self, name: str, is_subscribed: bool) -> None:
         await self.subject.store.mailboxes.subscribe(self.account.account_id, name, is_subscribed)
+
+    async def _list(self, prefix: str, with_statuses: bool) -> object:
+        found = await self.subject.store.mailboxes.list(self.account.account_id, prefix, with_statuses)
+        rows = [(each.key.mailbox_id, each.name, each.special_use) for each in found.mailboxes]
+        return rows, list(found.subscribed), list(found.statuses)
 
     async def _open(self, name: str, claims_recent: bool) -> object:
         opened = await self.subject.store.mailboxes.open(self.account.account_id, name, claims_recent)
