@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 log = logs.get(__name__)
 
 BAD_BEFORE_LOGIN: Final = 3
-BAD_AFTER_LOGIN: Final = 20
+BAD_AFTER_LOGIN: Final = 20  # in a row: clients that ask for what is not announced may stay for days
 _CERTAIN: Final = ("LITERAL+",)
 
 
@@ -205,6 +205,8 @@ class Session:
         try:
             row, command = self._read(octets)
             await self._tell(row, command)
+            if self.state.account is not None:
+                self._bad = 0
         except (Ended, ConnectionResetError, asyncio.CancelledError, TimeoutError):
             raise
         except ProtocolError as error:

@@ -191,6 +191,17 @@ async def test_sessions_are_listed_and_can_be_ended(store: MemoryStore) -> None:
         assert await store.sessions.list() == []
 
 
+async def test_bad_commands_here_and_there_end_no_session(store: MemoryStore) -> None:
+    """attacks: a limit that breaks a real client is a bug; some ask for extensions that are not announced, for days."""
+    async with dialogues.door(store) as door, dialogues.in_memory(door) as client:
+        await logged_in_to(client, "INBOX")
+        for _ in range(50):
+            client.send(b"x GETQUOTAROOTS INBOX\r\n" * 5 + b"y NOOP\r\n")
+            for _ in range(5):
+                await expect(client, "x BAD unknown command")
+            await expect(client, "y OK ...")
+
+
 async def test_twenty_bad_commands_end_a_session(store: MemoryStore) -> None:
     """attacks 16."""
     async with dialogues.door(store) as door, dialogues.in_memory(door) as client:
