@@ -1,9 +1,10 @@
 """Which messages a fetch brings, page by page: flag blocks first, then the rows of the messages in them.
 
 The rule: a page is a short transaction or two, nothing is held while the reader is slow, and what is read ahead is
-bounded: BLOCKS_AHEAD blocks of flags.
+bounded: BLOCKS_AHEAD blocks of flags, and the page behind the one that is being taken.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -57,9 +58,18 @@ class Pages:
         runs = (
             intersect(intersect(self._uids, ((1, LAST_UID),)), ((1, uid_next - 1),)) if uid_next > 1 else ()
         )
-        async for found in self._blocks(runs, from_multirange(gone)):
-            for first, last in self._cut(found):
-                yield await self._page(found, first, last)
+        ahead: asyncio.Task[Page] | None = None
+        try:
+            async for found in self._blocks(runs, from_multirange(gone)):
+                for first, last in self._cut(found):
+                    page, ahead = ahead, asyncio.create_task(self._page(found, first, last))
+                    if page is not None:
+                        yield await page
+            if ahead is not None:
+                yield await ahead
+        finally:
+            if ahead is not None and not ahead.cancel():
+                ahead.exception()  # nobody is there to hear of it
 
     async def _blocks(self, runs: Runs, gone: Runs) -> AsyncIterator[_Found]:
         """The blocks that the runs touch, some at a time: by range where they are close, else by list."""
