@@ -87,7 +87,11 @@ async def test_reflection_is_a_setting(site: Site, is_on: bool) -> None:
         await call.write(request)
         answer = await call.read()
         names = {service.name for service in answer.list_services_response.service}
-        assert {"restante.v1.MessagesService", "restante.v1.ExchangeService", "grpc.health.v1.Health"} <= names
+        assert {
+            "restante.v1.MessagesService",
+            "restante.v1.ExchangeService",
+            "grpc.health.v1.Health",
+        } <= names
         call.cancel()
 
 
