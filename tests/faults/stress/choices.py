@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tests.faults.stress import names
@@ -26,6 +27,7 @@ from tests.faults.stress.reading import (
     SearchMessages,
     Status,
 )
+from tests.faults.stress.remembering import spell
 from tests.faults.stress.requests import Request
 from tests.faults.stress.selecting import Close, Create, Delete, Rename, Select
 from tests.faults.stress.world import Undecided
@@ -63,7 +65,7 @@ def choose(client: Client, chance: random.Random) -> list[Request]:
 
 def _unselected(client: Client, chance: random.Random) -> Request:
     if chance.random() < 0.7:
-        return Select(chance.choice(OPENED), chance.random() < 0.8)
+        return _select(client, None, chance)
     return chance.choice((_append, _manage, _status, _noop, _list))(client, None, chance)
 
 
@@ -252,7 +254,12 @@ def _idle(client: Client, model: Model | None, chance: random.Random) -> Request
 
 
 def _select(client: Client, model: Model | None, chance: random.Random) -> Request:
-    return Select(chance.choice(OPENED), chance.random() < 0.8)
+    name, is_writable = chance.choice(OPENED), chance.random() < 0.8
+    remembered = client.remembered.get(name)
+    if not client.tells_vanished or remembered is None or chance.random() < 0.2:
+        return Select(name, is_writable, " (CONDSTORE)" if client.tells_modseqs else "")
+    parameters, is_limited = spell(remembered, chance)
+    return Select(name, is_writable, parameters, replace(remembered, is_limited=is_limited))
 
 
 def _close(client: Client, model: Model | None, chance: random.Random) -> Request:
@@ -274,7 +281,7 @@ _TABLE: Sequence[tuple[Maker, int]] = (
     (_status, 3),
     (_manage, 3),
     (_list, 1),
-    (_select, 3),
+    (_select, 4),
     (_close, 1),
 )
 

@@ -16,6 +16,7 @@ from tests.faults.stress.ledger import Ledger
 from tests.faults.stress.model import Model
 from tests.faults.stress.names import KEEPERS, is_perishable
 from tests.faults.stress.reading import FetchMessages, Noop
+from tests.faults.stress.remembering import Remembered, remember
 from tests.faults.stress.replies import (
     Condition,
     Continuation,
@@ -51,6 +52,9 @@ class Client:
         self.wire: Wire | None = None
         self.done: Counter[str] = Counter()
         self.letters = 0
+        # Every third speaks plain IMAP, one CONDSTORE and one QRESYNC.
+        self.extension = ("", "CONDSTORE", "QRESYNC")[number % 3]
+        self.remembered: dict[str, Remembered] = {}
         self._tags = self._sessions = self._connections = 0
 
     def next_session(self) -> str:
@@ -130,7 +134,8 @@ class Client:
         inflight, self.inflight = self.inflight, deque()
         for request in inflight:
             request.lost(self)
-        self.wire = self.model = None
+        self.put_away()
+        self.wire = None
 
     # --- the conversation
 
@@ -149,6 +154,24 @@ class Client:
         code = await self._plainly(f"LOGIN {self.user.login} {self.user.password}")
         self.capabilities = frozenset(code[1:] if code[:1] == ["CAPABILITY"] else ())
         expect("IMAP4rev1" in self.capabilities, "CAPABILITY", f"after LOGIN: {code}")
+        if self.extension and self.extension in self.capabilities:
+            await self._plainly(f"ENABLE {self.extension}")
+
+    @property
+    def tells_modseqs(self) -> bool:
+        """Whether CONDSTORE is on."""
+        return bool(self.extension) and self.extension in self.capabilities
+
+    @property
+    def tells_vanished(self) -> bool:
+        """Whether QRESYNC is on."""
+        return self.extension == "QRESYNC" and self.tells_modseqs
+
+    def put_away(self) -> None:
+        """Leaves the mailbox, and remembers it."""
+        model, self.model = self.model, None
+        if model is not None and (remembered := remember(model)) is not None:
+            self.remembered[model.name] = remembered
 
     async def _plainly(self, words: str) -> Sequence[str]:
         """A command outside the stress; answers its code. Raises Violation unless it is OK."""
@@ -227,10 +250,13 @@ class Client:
             expect(current is not None and current.verb == "SEARCH", "SEARCH", f"unasked: {reply}")
         elif isinstance(reply, Condition):
             expect(reply.word == "OK", "untagged", f"{reply}")
+            if self.model is not None and reply.code[:1] == ["HIGHESTMODSEQ"]:
+                self.model.told_highest(int(reply.code[1]))
         if current is not None:
             current.heard(self, reply)
 
     def _tell(self, model: Model, reply: Reply) -> None:
+        self._check_extensions(reply)
         match reply:
             case Exists(count):
                 model.exists(count)
@@ -245,10 +271,23 @@ class Client:
             case _:
                 raise AssertionError(reply)
 
+    def _check_extensions(self, reply: Reply) -> None:
+        """RFC 7162 §3.1.1: changes come with MODSEQ; §3.2.10: VANISHED stands for EXPUNGE."""
+        if isinstance(reply, Expunge):
+            expect(not self.tells_vanished, "EXPUNGE with QRESYNC", f"{reply}")
+        elif isinstance(reply, Vanished):
+            expect(self.tells_vanished, "VANISHED without QRESYNC", f"{reply}")
+            expect(not reply.is_earlier or self.inflight, "VANISHED", f"(EARLIER) between commands: {reply}")
+        elif isinstance(reply, Fetch) and self.tells_modseqs and "FLAGS" in reply.items:
+            is_asked = any(each.verb == "FETCH" for each in self.inflight)
+            expect("MODSEQ" in reply.items or is_asked, "MODSEQ", f"without one: {reply}")
+
     def _end(self, tagged: Tagged) -> None:
         if not self.inflight or self.inflight[0].tag != tagged.tag:
             raise Violation("tag", f"{tagged} while {[each.name for each in self.inflight]} are under way")
         request = self.inflight[0]
+        if self.model is not None and tagged.code[:1] == ["HIGHESTMODSEQ"]:
+            self.model.told_highest(int(tagged.code[1]))
         code = tagged.code[0] if tagged.code else ""
         if tagged.word == "OK":
             request.done(self, tagged)
@@ -259,6 +298,8 @@ class Client:
         else:
             raise Violation("refused", f"{request.name} {request.octets()[:100]!r}: {tagged}")
         self.inflight.popleft()
+        if self.model is not None:
+            self.model.completed()
         self._count(request, tagged)
 
     def _is_expected(self, request: Request, code: str) -> bool:

@@ -58,7 +58,10 @@ class Model:
         self.session = session
         self.validity = 0
         self.uid_next = 0
-        self.highest_modseq = 0
+        self.highest_modseq = 0  # up to which everything was told: where QRESYNC may take up again
+        self.modseq_told = 0
+        self.vanished_earlier: set[int] = set()
+        self.vanished_now: set[int] = set()
         self.messages: list[Message] = []
         self.count_told: int | None = None
         self.deletions = 0  # DELETEs of any mailbox, answered before this one was opened
@@ -123,7 +126,11 @@ class Model:
         self._remove(self.messages[number - 1])
 
     def vanished(self, reply: Vanished, ongoing: Sequence[Ongoing]) -> None:
-        """RFC 7162 §3.2.10: the same as EXPUNGE, by uid."""
+        """RFC 7162 §3.2.10: the same as EXPUNGE, by uid; EARLIER is no news, but an answer."""
+        if reply.is_earlier:
+            self.vanished_earlier.update(reply.uids)
+            return
+        self.vanished_now.update(reply.uids)
         self._may_expunge(f"VANISHED {list(reply.uids)[:20]}", ongoing)
         for uid in reply.uids:
             found = next((each for each in self.messages if each.uid == uid), None) or self._unknown_at(uid)
@@ -131,6 +138,20 @@ class Model:
             if found is not None:
                 found.uid = uid
                 self._remove(found)
+
+    def told_highest(self, modseq: int) -> None:
+        """HIGHESTMODSEQ, which takes precedence over what FETCH said. RFC 7162 §6."""
+        expect(
+            modseq >= self.highest_modseq,
+            "goes back",
+            f"HIGHESTMODSEQ {modseq}, and was {self.highest_modseq}",
+        )
+        self.highest_modseq, self.modseq_told = modseq, 0
+
+    def completed(self) -> None:
+        """A command has ended without HIGHESTMODSEQ: everything up to the last MODSEQ was told. RFC 7162 §6."""
+        self.highest_modseq = max(self.highest_modseq, self.modseq_told)
+        self.modseq_told = 0
 
     def _unknown_at(self, uid: int) -> Message | None:
         """A message without a told uid that may have this one; which one of several is not known."""
@@ -166,6 +187,7 @@ class Model:
                 modseq >= message.modseq, "goes back", f"MODSEQ {modseq} of {place}, and was {message.modseq}"
             )
             message.modseq = modseq
+            self.modseq_told = max(self.modseq_told, modseq)
         if flags is not None:
             if RECENT in flags and place is not None and self.is_writable:
                 self.ledger.recent(place, self.session)

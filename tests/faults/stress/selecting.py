@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from tests.faults.stress import names
 from tests.faults.stress.model import Model
+from tests.faults.stress.remembering import Remembered, take_up
 from tests.faults.stress.replies import Condition, Reply, Tagged
 from tests.faults.stress.requests import Request
 from tests.faults.stress.violations import expect
@@ -22,9 +23,13 @@ class Select(Request):
 
     is_last = True
 
-    def __init__(self, mailbox: str, is_writable: bool) -> None:
+    def __init__(
+        self, mailbox: str, is_writable: bool, parameters: str = "", remembered: Remembered | None = None
+    ) -> None:
+        """remembered: what QRESYNC starts from, where the parameters say so."""
         super().__init__()
-        self.mailbox, self.is_writable = mailbox, is_writable
+        self.mailbox, self.is_writable, self.parameters = mailbox, is_writable, parameters
+        self.remembered = remembered
         self.opened: Model | None = None
         self.deletions = 0
         if mailbox not in names.KEEPERS:
@@ -35,7 +40,7 @@ class Select(Request):
         return f"{self.tag} {'SELECT' if self.is_writable else 'EXAMINE'}"
 
     def octets(self) -> bytes:
-        return f"{'SELECT' if self.is_writable else 'EXAMINE'} {self.mailbox}".encode()
+        return f"{'SELECT' if self.is_writable else 'EXAMINE'} {self.mailbox}{self.parameters}".encode()
 
     def sent(self, client: Client) -> None:
         super().sent(client)
@@ -45,7 +50,7 @@ class Select(Request):
         if self.opened is None:
             if isinstance(reply, Condition) and reply.code == ["CLOSED"]:
                 expect(client.model is not None, "CLOSED", "with no mailbox open")
-                client.model = None
+                client.put_away()
             elif client.model is None:
                 self._open(client)
 
@@ -67,7 +72,8 @@ class Select(Request):
             case "UIDNEXT":
                 model.uid_next = int(reply.code[1])
             case "HIGHESTMODSEQ":
-                model.highest_modseq = int(reply.code[1])
+                of, modseq = model.validity, int(reply.code[1])
+                client.ledger.rise("HIGHESTMODSEQ", of, modseq, self.floor("HIGHESTMODSEQ", of))
             case "UNSEEN":
                 expect(1 <= int(reply.code[1]) <= model.count, "UNSEEN", f"{reply.code[1]} of {model.count}")
 
@@ -83,8 +89,11 @@ class Select(Request):
         expect(code in tagged.code, "SELECT", f"{self.name}: {tagged.code} is not {code}")
         of = model.validity
         client.ledger.rise("UIDNEXT", of, model.uid_next, self.floor("UIDNEXT", of))
-        if model.highest_modseq:
-            client.ledger.rise("HIGHESTMODSEQ", of, model.highest_modseq, self.floor("HIGHESTMODSEQ", of))
+        if self.remembered is not None and self.remembered.validity == model.validity:
+            take_up(model, self.remembered)
+            client.done["(taken up)"] += 1
+        else:
+            expect(not model.vanished_earlier, "VANISHED", f"(EARLIER) during {self.name}, which did not ask")
 
     def refused(self, client: Client, tagged: Tagged) -> None:
         client.model = None
@@ -110,7 +119,7 @@ class Close(Request):
         return self._verb.encode()
 
     def done(self, client: Client, tagged: Tagged) -> None:
-        client.model = None
+        client.put_away()
 
 
 class Create(Request):
@@ -148,7 +157,7 @@ class Delete(Create):
     def before(self, client: Client, reply: Reply) -> None:
         if isinstance(reply, Condition) and reply.code == ["CLOSED"]:
             expect(client.model is not None, "CLOSED", "with no mailbox open")
-            client.model = None
+            client.put_away()
 
 
 class Rename(Create):

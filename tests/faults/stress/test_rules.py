@@ -21,9 +21,10 @@ from tests.faults.stress.reading import (
     SearchMessages,
     Status,
 )
+from tests.faults.stress.remembering import Remembered
 from tests.faults.stress.replies import parse
 from tests.faults.stress.requests import Request
-from tests.faults.stress.selecting import Create, Delete, Rename, Select
+from tests.faults.stress.selecting import Close, Create, Delete, Rename, Select
 from tests.faults.stress.violations import Violation
 from tests.faults.stress.wire import Gone
 from tests.faults.stress.world import User, World
@@ -39,9 +40,11 @@ OPENED = (
 )
 
 
-def client_of(world: World, number: int = 1) -> Client:
+def client_of(world: World, number: int = 1, extension: str = "") -> Client:
     """A client that is not connected."""
-    return Client(number, world, world.users[0], "seed")
+    client = Client(number, world, world.users[0], "seed")
+    client.extension, client.capabilities = extension, frozenset({"IMAP4rev1", "CONDSTORE", "QRESYNC"})
+    return client
 
 
 def a_world() -> World:
@@ -63,10 +66,10 @@ def hear(client: Client, *lines: str) -> None:
 
 
 def opened(
-    world: World, number: int = 1, name: str = "INBOX", is_writable: bool = True
+    world: World, number: int = 1, name: str = "INBOX", is_writable: bool = True, extension: str = ""
 ) -> tuple[Client, Model]:
     """A client with a mailbox of five messages, whose uids and flags it knows."""
-    client = client_of(world, number)
+    client = client_of(world, number, extension)
     begin(client, Select(name, is_writable))
     hear(client, *OPENED, f"t OK [{'READ-WRITE' if is_writable else 'READ-ONLY'}] done")
     assert client.model is not None
@@ -115,7 +118,7 @@ def request_of(kind: str, model: Model) -> Request:
         ("goes back", ["* 1 FETCH (MODSEQ (29))"]),
         ("modseq", ["* 1 FETCH (FLAGS () MODSEQ (30))"]),
         ("EXPUNGE between commands", ["* 1 EXPUNGE"]),
-        ("EXPUNGE between commands", ["* VANISHED 2"]),
+        ("VANISHED without QRESYNC", ["* VANISHED 2"]),
         ("untagged", ["* NO something"]),
         ("SEARCH", ["* SEARCH 1"]),
         ("tag", ["t9 OK done"]),
@@ -148,7 +151,7 @@ def test_uidnext_is_above_what_was_there_and_not_above_what_comes() -> None:
 @pytest.mark.parametrize("line", ["* 5 EXPUNGE", "* VANISHED 9"])
 def test_expunge_is_never_told_during_a_command_by_number(kind: str, line: str) -> None:
     """RFC 9051 §7.5.1, RFC 7162 §3.2.10."""
-    client, model = opened(a_world())
+    client, model = opened(a_world(), extension="QRESYNC" if "VANISHED" in line else "")
     begin(client, request_of(kind, model))
     with pytest.raises(Violation, match="EXPUNGE during"):
         hear(client, line)
@@ -158,7 +161,7 @@ def test_expunge_is_never_told_during_a_command_by_number(kind: str, line: str) 
 @pytest.mark.parametrize("line", ["* 5 EXPUNGE", "* VANISHED 9"])
 def test_expunge_may_be_told_during_any_other(kind: str, line: str) -> None:
     """RFC 9051 §7.5.1: commands by uid are other commands."""
-    client, model = opened(a_world())
+    client, model = opened(a_world(), extension="QRESYNC" if "VANISHED" in line else "")
     begin(client, request_of(kind, model))
     hear(client, line)
     assert [each.uid for each in model.messages] == [2, 4, 6, 8]
@@ -170,7 +173,7 @@ def test_expunge_may_be_told_during_any_other(kind: str, line: str) -> None:
 )
 def test_expunge_of_what_was_never_there(rule: str, line: str) -> None:
     """RFC 7162 §3.2.10: a uid that the client was never told has not vanished."""
-    client, _ = opened(a_world())
+    client, _ = opened(a_world(), extension="QRESYNC" if "VANISHED" in line else "")
     begin(client, Noop())
     with pytest.raises(Violation) as caught:
         hear(client, line)
@@ -179,7 +182,7 @@ def test_expunge_of_what_was_never_there(rule: str, line: str) -> None:
 
 def test_a_uid_that_vanishes_may_be_one_that_was_not_told() -> None:
     """EXISTS came, and its FETCH did not yet."""
-    client, model = opened(a_world())
+    client, model = opened(a_world(), extension="QRESYNC")
     hear(client, "* 7 EXISTS")
     begin(client, Noop())
     hear(client, "* VANISHED 12")
@@ -475,6 +478,76 @@ def test_other_answers_that_break_a_rule(rule: str, request_: Request, lines: Se
     with pytest.raises(Violation) as caught:
         hear(client, *lines)
     assert caught.value.rule == rule
+
+
+@pytest.mark.parametrize(
+    ("rule", "extension", "line"),
+    [
+        ("EXPUNGE with QRESYNC", "QRESYNC", "* 1 EXPUNGE"),
+        ("EXPUNGE between commands", "QRESYNC", "* VANISHED 2"),
+        ("VANISHED", "QRESYNC", "* VANISHED (EARLIER) 2"),
+        ("MODSEQ", "CONDSTORE", "* 1 FETCH (UID 2 FLAGS ())"),
+        ("goes back", "CONDSTORE", "* OK [HIGHESTMODSEQ 49] "),
+    ],
+)
+def test_an_extension_that_is_forgotten(rule: str, extension: str, line: str) -> None:
+    """RFC 7162 §3.1.1, §3.2.10."""
+    client, _ = opened(a_world(), extension=extension)
+    with pytest.raises(Violation) as caught:
+        hear(client, line)
+    assert caught.value.rule == rule
+
+
+REMEMBERED = Remembered(7, 40, {1: frozenset(), 2: frozenset(), 4: frozenset({"\\Seen"})})
+CAME = "* 3 FETCH (UID 5 FLAGS () MODSEQ (42))"
+
+
+@pytest.mark.parametrize(
+    ("rule", "lines"),
+    [
+        ("", ["* VANISHED (EARLIER) 1", "* 2 FETCH (UID 4 FLAGS () MODSEQ (41))", CAME]),
+        ("QRESYNC", [CAME]),
+        ("QRESYNC", ["* VANISHED (EARLIER) 1"]),
+        ("QRESYNC", ["* VANISHED (EARLIER) 1", "* 1 FETCH (UID 3 FLAGS () MODSEQ (42))"]),
+        ("VANISHED", ["* VANISHED (EARLIER) 1,5", CAME]),
+    ],
+)
+def test_what_was_remembered_and_what_is_told_make_what_is_there(rule: str, lines: Sequence[str]) -> None:
+    """RFC 7162 §3.2.5.1: three are there now; 1 went, 4 changed and 5 came."""
+    client = client_of(a_world(), extension="QRESYNC")
+    begin(client, Select("INBOX", True, " (QRESYNC (7 40))", REMEMBERED))
+    hear(client, "* 3 EXISTS", *OPENED[2:], *lines)
+    if rule:
+        with pytest.raises(Violation) as caught:
+            hear(client, "t OK [READ-WRITE] done")
+        assert caught.value.rule == rule
+        return
+    hear(client, "t OK [READ-WRITE] done")
+    assert client.model is not None
+    none = frozenset[str]()
+    assert [(each.uid, each.flags) for each in client.model.messages] == [(2, none), (4, none), (5, none)]
+
+
+def test_vanished_earlier_that_nobody_asked_for() -> None:
+    """RFC 7162 §3.2.10."""
+    client = client_of(a_world(), extension="QRESYNC")
+    begin(client, Select("INBOX", True))
+    with pytest.raises(Violation, match="VANISHED"):
+        hear(client, *OPENED, "* VANISHED (EARLIER) 1", "t OK [READ-WRITE] done")
+
+
+@pytest.mark.parametrize(
+    ("code", "modseq"), [("", 60), ("[HIGHESTMODSEQ 55] ", 55)], ids=["by the last MODSEQ", "as it was told"]
+)
+def test_what_is_remembered_reaches_as_far_as_was_told(code: str, modseq: int) -> None:
+    """RFC 7162 §6: HIGHESTMODSEQ holds it back while expunges are."""
+    client, model = opened(a_world(), extension="QRESYNC")
+    begin(client, request_of("STORE", model))
+    changed = [f"* {n} FETCH (UID {2 * n} FLAGS (\\Flagged) MODSEQ (60))" for n in (1, 2)]
+    hear(client, *changed, f"t OK {code}done")
+    begin(client, Close("CLOSE"))
+    hear(client, "t OK done")
+    assert client.remembered["INBOX"].modseq == modseq
 
 
 async def test_a_continuation_that_nobody_waits_for() -> None:
