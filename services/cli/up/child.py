@@ -93,17 +93,28 @@ class Child:
         self.ready = read_ready(said)
 
     async def keep(self, seconds: float, changed: Callable[[], None]) -> None:
-        """Starts the process again whenever it ends, until cancelled; `changed` is called when it is ready again."""
+        """Starts the process again whenever it ends, until cancelled; `changed` is called when it is ready again.
+
+        Why it does not start is said once, not at every try.
+        """
         pause = 0.0
+        trouble = ""
         while True:
             assert self._process is not None
             began = time.monotonic()
             code = await self._process.wait()
             pause = 0.0 if time.monotonic() - began > STEADY_SECONDS else min(LONGEST_PAUSE, pause * 2 or 0.1)
-            self._tell(f"{self.name} {describe(code)}, starting it again")
+            if not trouble:
+                self._tell(f"{self.name} {describe(code)}, starting it again")
             await asyncio.sleep(pause)
-            with suppress(CannotStart):
+            try:
                 await self.start(seconds)
+            except CannotStart as reason:
+                if str(reason) != trouble:
+                    self._tell(f"{self.name} does not start, trying on: {reason}")
+                trouble = str(reason)
+            else:
+                trouble = ""
                 self._tell(f"{self.name} ready again")
                 changed()
 

@@ -67,3 +67,31 @@ async def test_a_child_that_dies_is_started_again(tmp_path: Path) -> None:
     finally:
         keeper.cancel()
         await started.stop(30)
+
+
+async def test_why_a_child_does_not_come_back_is_said_once(tmp_path: Path) -> None:
+    """Its data is another version's for a while; afterwards it comes back by itself."""
+    told: list[str] = []
+    started = child(tmp_path, told)
+    await started.start(60)
+    again = asyncio.Event()
+    (tmp_path / "postgres").rename(tmp_path / "away")
+    (tmp_path / "postgres").mkdir()
+    (tmp_path / "postgres" / "PG_VERSION").write_text("12\n")
+    keeper = asyncio.create_task(started.keep(60, again.set))
+    try:
+        os.kill(started.pid, signal.SIGKILL)
+        async with asyncio.timeout(60):
+            while (tmp_path / "child.log").read_text().count("made by PostgreSQL 12") < 3:  # noqa: ASYNC240
+                await asyncio.sleep(0.05)
+        assert len(told) == 2, told
+        assert told[1].startswith("postgres does not start, trying on: ")
+        assert "made by PostgreSQL 12" in told[1]
+        (tmp_path / "postgres" / "PG_VERSION").unlink()
+        (tmp_path / "postgres").rmdir()
+        (tmp_path / "away").rename(tmp_path / "postgres")
+        await asyncio.wait_for(again.wait(), 60)
+        assert told[2:] == ["postgres ready again"]
+    finally:
+        keeper.cancel()
+        await started.stop(30)
