@@ -82,7 +82,7 @@ async def test_why_a_child_does_not_come_back_is_said_once(tmp_path: Path) -> No
     try:
         os.kill(started.pid, signal.SIGKILL)
         async with asyncio.timeout(60):
-            while (tmp_path / "child.log").read_text().count("made by PostgreSQL 12") < 3:  # noqa: ASYNC240
+            while (tmp_path / "child.log").read_text().count("made by PostgreSQL 12") < 3:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
         assert len(told) == 2, told
         assert told[1].startswith("postgres does not start, trying on: ")
