@@ -142,6 +142,7 @@ DEEP = {
     "escapes": b'CREATE "' + b"\\" * 1_000_001,
     "spaces": b"CREATE " + b" " * 1_000_000,
     "list": b"LIST " + b"(" * 1_000_000,
+    "extensions": b"ENABLE " + b"X " * 300_000,
     "tag": b"x" * 1_000_000,
     "verb": b"UID " * 250_000,
 }  # fmt: skip

@@ -31,10 +31,7 @@ class Enable:
 
     @classmethod
     def parse(cls, args: Arguments) -> Self:
-        words = [args.atom("extension")]
-        while not args.is_at_end:
-            words.append(args.atom("extension"))
-        return cls(tuple(dict.fromkeys(words)))
+        return cls(tuple(dict.fromkeys(args.rest_of(lambda: args.atom("extension")))))
 
     async def run(self, session: Session) -> AsyncIterator[Response]:
         known = [_EXTENSIONS[word] for word in self.words if word in _EXTENSIONS]

@@ -196,11 +196,7 @@ class Arguments:
         """Flags, in parentheses or (STORE) without. Raises InvalidArgument too."""
         if self.peek() == b"(":
             return tuple(self.list_of(self._flag))
-        found = [self._flag()]
-        while not self.is_at_end:
-            found.append(self._flag())
-            _check_count(found)
-        return tuple(found)
+        return tuple(self.rest_of(self._flag))
 
     def _flag(self) -> str:
         self._separate("flag")
@@ -240,6 +236,14 @@ class Arguments:
             _check_count(found)
         self._is_first = False
         self._depth -= 1
+        return found
+
+    def rest_of(self, item: Callable[[], T]) -> list[T]:
+        """One or more to the end of the command; `item` reads each. Raises ProtocolError beyond MAX_ELEMENTS."""
+        found = [item()]
+        while not self.is_at_end:
+            found.append(item())
+            _check_count(found)
         return found
 
     def _string(self, atom: re.Pattern[bytes] | None, wanted: str) -> bytes:
