@@ -16,7 +16,6 @@ from restante.v1 import accounts_pb2, accounts_pb2_grpc, changes_pb2, changes_pb
 
 storage = os.environ.get("RESTANTE_STORAGE", "127.0.0.1:50051")
 token_file = Path(os.environ.get("RESTANTE_TOKEN_FILE", ".restante/keys/token"))
-shown = (("authorization", f"Bearer {token_file.read_text().strip()}"),)
 address, position = sys.argv[1], Path(sys.argv[2])
 
 
@@ -29,6 +28,7 @@ def save(modseq: int) -> None:
 
 def follow(channel: grpc.Channel) -> None:
     """Until the stream ends, or its copy of storage asks to go elsewhere."""
+    shown = (("authorization", f"Bearer {token_file.read_text().strip()}"),)
     find = accounts_pb2.FindAccountRequest(address=address)
     found = accounts_pb2_grpc.AccountsServiceStub(channel).FindAccount(find, timeout=10, metadata=shown)
     since = last = int(position.read_text()) if position.exists() else None
