@@ -12,8 +12,8 @@
     raw: ...                    octets without a tag
 
 The rule: a line is sent as it stands, but for ⏎ (CR LF), «0a» (octets in hex), «x*9» (x nine times), ‹x› (a literal
-that is sent at once), ‹!x› (one that waits for `+`), and what a server has said before: $uidvalidity, $highest, and
-$name after `keep name` (the highest modseq).
+that is sent at once), ‹!x› (one that waits for `+`), and what a server has said before: $uidvalidity, $highest, $modseq
+(of a FETCH), and $name after `keep name` (the highest modseq).
 """
 
 import re

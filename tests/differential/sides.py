@@ -26,6 +26,7 @@ BOX: Final = "box"
 _KEPT: Final = {
     b"uidvalidity": re.compile(rb"UIDVALIDITY (\d+)"),
     b"highest": re.compile(rb"HIGHESTMODSEQ (\d+)"),
+    b"modseq": re.compile(rb"[( ]MODSEQ \((\d+)\)"),
 }
 
 
@@ -47,18 +48,15 @@ class Side:
 
     def clean(self, client: Client, login: str) -> None:
         """Takes away what another dialogue left, INBOX's messages among it."""
-        mailboxes, subscribed = _names(client, b"LIST"), _names(client, b"LSUB")
+        asked = client.pipelined([b'LIST "" *', b'LSUB "" *', b"STATUS INBOX (MESSAGES)"])
+        mailboxes, subscribed = (_names(answer) for answer in asked[:2])
         born = self.born.setdefault(login, (mailboxes, subscribed))
-        for name in sorted(subscribed - born[1]):
-            client.command(b"UNSUBSCRIBE " + _literal(name))
-        for name in sorted(born[1] - subscribed):
-            client.command(b"SUBSCRIBE " + _literal(name))
-        for name in sorted(mailboxes - born[0], reverse=True):
-            client.command(b"DELETE " + _literal(name))
-        if b"* STATUS INBOX (MESSAGES 0)" not in client.command(b"STATUS INBOX (MESSAGES)").untagged:
-            client.command(b"SELECT INBOX")
-            client.command(rb"STORE 1:* +FLAGS.SILENT \Deleted")
-            client.command(b"CLOSE")
+        commands = [b"UNSUBSCRIBE " + _literal(name) for name in sorted(subscribed - born[1])]
+        commands += [b"SUBSCRIBE " + _literal(name) for name in sorted(born[1] - subscribed)]
+        commands += [b"DELETE " + _literal(name) for name in sorted(mailboxes - born[0], reverse=True)]
+        if b"* STATUS INBOX (MESSAGES 0)" not in asked[2].untagged:
+            commands += [b"SELECT INBOX", rb"STORE 1:* +FLAGS.SILENT (\Deleted)", b"CLOSE"]
+        client.pipelined(commands)
 
 
 def make_accounts(system: System, logins: set[str]) -> None:
@@ -156,12 +154,10 @@ def _remember(answer: Answer, said: dict[str, bytes]) -> None:
                 said[name.decode()] = kept[1]
 
 
-def _names(client: Client, word: bytes) -> set[bytes]:
-    names = set()
-    for reply in client.command(word + b' "" *').untagged:
-        name = parse(reply)[4]
-        names.add(name if isinstance(name, bytes) else str(name).encode())
-    return names
+def _names(answer: Answer) -> set[bytes]:
+    """The mailboxes of LIST or LSUB."""
+    names = (parse(reply)[4] for reply in answer.untagged)
+    return {name if isinstance(name, bytes) else str(name).encode() for name in names}
 
 
 def _literal(name: bytes) -> bytes:
