@@ -92,9 +92,11 @@ class Pattern:
         # Neighbouring wildcards are one: `*` where any of them is `*`. So one step leads past them.
         elements = re.sub(r"[%*]{2,}", lambda run: "*" if "*" in run[0] else "%", pattern)
         self.prefix = _prefix(elements)
-        # The most common patterns, `Name` and `Name*`, are answered at once.
+        # The most common patterns, `Name`, `Name*` and `Name/%`, are answered at once.
         literally = _LITERALLY.match(elements)
-        self._literally = literally[0] if literally and elements[literally.end() :] in ("", "*") else None
+        self._literally = (
+            literally[0] if literally and elements[literally.end() :] in ("", "*", "%") else None
+        )
         self._masks: dict[str, int] = {}
         self._stars = self._percents = 0
         for place, element in enumerate(elements):
@@ -111,7 +113,10 @@ class Pattern:
         """Whether the whole name matches."""
         inbox = len(INBOX) if name.startswith(INBOX) and name[len(INBOX) :][:1] in ("", SEPARATOR) else 0
         if self._literally is not None and not inbox:
-            return name.startswith(self._literally) if self._stars else name == self._literally
+            if not self._wild:
+                return name == self._literally
+            is_far = self._percents and SEPARATOR in name[len(self._literally) :]
+            return name.startswith(self._literally) and not is_far
         masks = self._masks
         places = 1 | (1 & self._wild) << 1
         for number, char in enumerate(name):
