@@ -13,12 +13,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tests.faults.stress import names
+from tests.faults.stress.conditional import StoreUnchanged
 from tests.faults.stress.letters import letter
 from tests.faults.stress.model import Message, Model
 from tests.faults.stress.reading import (
     ITEMS,
     UID_FLAGS,
     Check,
+    FetchChanges,
     FetchMessages,
     Idle,
     Key,
@@ -92,6 +94,9 @@ def _some(model: Model, chance: random.Random, most: int = 40) -> tuple[list[Mes
 
 def _fetch(client: Client, model: Model | None, chance: random.Random) -> Request:
     assert model is not None
+    if client.tells_modseqs and model.known and chance.random() < 0.2:
+        since = max(1, chance.choice((model.highest_modseq, *(each.modseq for each in model.known))))
+        return FetchChanges(model, model.known, since, client.tells_vanished and chance.random() < 0.7)
     items = chance.choice((UID_FLAGS, *ITEMS))
     # Whole messages only of a few.
     some, are_uids = _some(model, chance, 8 if "BODY" in items[0] or "RFC822" in items[0] else 60)
@@ -107,6 +112,9 @@ def _store(client: Client, model: Model | None, chance: random.Random) -> Reques
     mode = chance.choice(("+", "+", "-", "-", ""))
     if mode == "" and chance.random() < 0.2:
         flags = frozenset()
+    if some and client.tells_modseqs and chance.random() < 0.4:
+        since = max(1, chance.choice(some).modseq or model.highest_modseq)
+        return StoreUnchanged(model, some, are_uids, mode, flags, since)
     is_silent = chance.random() < 0.3
     return StoreFlags(model, some, are_uids, mode, flags, is_silent) if some else Noop()
 
@@ -238,7 +246,7 @@ def _manage(client: Client, model: Model | None, chance: random.Random) -> Reque
 
 def _status(client: Client, model: Model | None, chance: random.Random) -> Request:
     others = [each for each in names.ALL if client.world.is_ours or model is None or each != model.name]
-    return Status(chance.choice(others))
+    return Status(chance.choice(others), asks_modseq=client.tells_modseqs)
 
 
 def _noop(client: Client, model: Model | None, chance: random.Random) -> Request:

@@ -305,10 +305,10 @@ class Client:
     def _is_expected(self, request: Request, code: str) -> bool:
         if code in request.refusals:
             return True
+        if self.world.is_ours:
+            return False
         is_gone = self.model is not None and self._is_gone(self.model)
-        return not self.world.is_ours and (
-            (not code and (bool(request.refusals) or is_gone)) or code == "EXPUNGEISSUED"
-        )
+        return is_gone or code == "EXPUNGEISSUED" or (not code and bool(request.refusals))
 
     def _count(self, request: Request, tagged: Tagged) -> None:
         words = request.name.split()[1:]

@@ -66,6 +66,7 @@ class Ledger:
         self.mailboxes: dict[int, str] = {}
         self._octets: dict[tuple[Place, str], str] = {}
         self._flags: dict[tuple[Place, int], frozenset[str]] = {}
+        self._won: dict[tuple[Place, int], int] = {}
         self._recent: dict[Place, str] = {}
         self._letters: dict[str, tuple[int, str]] = {}
 
@@ -113,6 +114,11 @@ class Ledger:
         """One mod-sequence names one state of a message. RFC 7162 §3.1."""
         known = self._flags.setdefault((place, modseq), flags)
         expect(known == flags, "modseq", f"{place} had {sorted(known)} at {modseq} and has {sorted(flags)}")
+
+    def won(self, place: Place, since: int, modseq: int) -> None:
+        """A conditional STORE changed a message: nobody else does from the same state. RFC 7162 §3.1.3."""
+        first = self._won.setdefault((place, since), modseq)
+        expect(first == modseq, "two winners", f"{place} was changed from {since} to {first} and to {modseq}")
 
     def recent(self, place: Place, session: str) -> None:
         """A read-write session was told \\Recent: no other one is. RFC 3501 §2.3.2."""

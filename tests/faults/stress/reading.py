@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from tests.faults.stress import names
 from tests.faults.stress.model import Message, Model
-from tests.faults.stress.replies import Condition, Counters, Fetch, Listed, Reply, Search, Tagged
+from tests.faults.stress.replies import Condition, Counters, Fetch, Listed, Reply, Search, Tagged, Vanished
 from tests.faults.stress.requests import OnMessages, Request
 from tests.faults.stress.violations import Violation, expect
 
@@ -86,6 +86,36 @@ class FetchMessages(OnMessages):
         self.leave_out(self._missing(), is_told=True)
 
 
+class FetchChanges(FetchMessages):
+    """FETCH with CHANGEDSINCE and VANISHED: only what has changed, and all of it. RFC 7162 §3.1.4.1, §3.2.6."""
+
+    def __init__(self, model: Model, targets: Sequence[Message], since: int, asks_vanished: bool) -> None:
+        super().__init__(model, targets, are_uids=True)
+        self.wanted |= {"MODSEQ"}
+        self.since, self.asks_vanished = since, asks_vanished
+        self.targets = [each for each in targets if each.modseq > since]
+        # Else news of a change that is older may come beside it.
+        self._tells_nothing_older = since <= model.highest_modseq
+
+    def octets(self) -> bytes:
+        vanished = " VANISHED" if self.asks_vanished else ""
+        return super().octets() + f" (CHANGEDSINCE {self.since}{vanished})".encode()
+
+    def heard(self, client: Client, reply: Reply) -> None:
+        super().heard(client, reply)
+        if isinstance(reply, Fetch):
+            modseq = reply.integer("MODSEQ")
+            is_newer = modseq is not None and modseq > self.since
+            expect(
+                is_newer or not self._tells_nothing_older, "CHANGEDSINCE", f"{self.since}, and told {reply}"
+            )
+        elif isinstance(reply, Vanished) and reply.is_earlier:
+            expect(self.asks_vanished, "VANISHED", f"(EARLIER) during {self.name}, which did not ask")
+            for message in self.model.messages:
+                if message.uid in reply.uids:
+                    message.is_left_out = True
+
+
 @dataclass(frozen=True, slots=True)
 class Key:
     """A search key, and what it finds: (message, number, count). matches: None where the model cannot tell."""
@@ -156,8 +186,9 @@ class Status(Request):
     verb: ClassVar[str] = "STATUS"
     refusals = frozenset({"NONEXISTENT"})
 
-    def __init__(self, mailbox: str, is_exact: bool = False) -> None:
+    def __init__(self, mailbox: str, is_exact: bool = False, asks_modseq: bool = False) -> None:
         super().__init__()
+        self.asks_modseq = asks_modseq
         self.mailbox = mailbox
         self.is_exact = is_exact
         self.counters: Counters | None = None
@@ -165,7 +196,8 @@ class Status(Request):
             self.refusals = frozenset()
 
     def octets(self) -> bytes:
-        return f"STATUS {self.mailbox} (MESSAGES UIDNEXT UIDVALIDITY UNSEEN)".encode()
+        modseq = " HIGHESTMODSEQ" if self.asks_modseq else ""
+        return f"STATUS {self.mailbox} (MESSAGES UIDNEXT UIDVALIDITY UNSEEN{modseq})".encode()
 
     def heard(self, client: Client, reply: Reply) -> None:
         if isinstance(reply, Counters):
@@ -178,6 +210,9 @@ class Status(Request):
         validity = told["UIDVALIDITY"]
         client.ledger.opened(self.mailbox, validity, self.floor("UIDVALIDITY", self.mailbox))
         client.ledger.rise("UIDNEXT", validity, told["UIDNEXT"], self.floor("UIDNEXT", validity))
+        if self.asks_modseq:
+            floor = self.floor("HIGHESTMODSEQ", validity)
+            client.ledger.rise("HIGHESTMODSEQ", validity, told["HIGHESTMODSEQ"], floor)
         expect(told["UNSEEN"] <= told["MESSAGES"] < told["UIDNEXT"], "STATUS", f"{told}")
         if self.is_exact and client.model is not None and client.model.validity == validity:
             seen = sum("\\Seen" in (each.flags or ()) for each in client.model.messages)

@@ -91,7 +91,7 @@ class StoreFlags(OnMessages):
         expect(not wrong, "STORE", f"{self.name} {self.mode}{sorted(self.flags)} answered {wrong[:5]}")
 
     def refused(self, client: Client, tagged: Tagged) -> None:
-        if "READ-ONLY" in tagged.code:
+        if not self.model.is_writable:
             return
         if self.is_silent:  # who lives and who is gone is not told
             self.lost(client)
