@@ -94,7 +94,7 @@ async def test_a_client_that_never_stops_talking_has_no_more_time_to_log_in(stor
             with suppress(ConnectionError):  # what is still being said may cost the client the BYE
                 while not (await hear(client)).startswith(("* BYE", "end")):
                     client.send(b"a NOOP\r\n" * 100)
-            assert 0.4 < clock() - started < 5
+            assert 0.4 < clock() - started < 10
 
 
 async def test_a_client_that_never_reads_has_no_more_time_to_log_in(store: MemoryStore) -> None:
@@ -103,7 +103,7 @@ async def test_a_client_that_never_reads_has_no_more_time_to_log_in(store: Memor
     connection.send(b"a CAPABILITY\r\n" * 5000)
     async with dialogues.door(store) as door:
         hasty = dataclasses.replace(door, settings=Settings(login_seconds=0.2))
-        await asyncio.wait_for(door_serves(hasty, connection), 5)
+        await asyncio.wait_for(door_serves(hasty, connection), 10)
     assert connection.is_stuck.is_set()
 
 
@@ -112,10 +112,10 @@ async def test_who_has_logged_in_stays_for_half_an_hour(store: MemoryStore) -> N
     with pytest.raises(ValidationError):
         Settings(idle_seconds=1799)
     async with dialogues.door(store) as door:
-        hasty = dataclasses.replace(door, settings=Settings(login_seconds=0.3))
+        hasty = dataclasses.replace(door, settings=Settings(login_seconds=1.5))
         async with dialogues.over_socket(hasty) as client:
             await logged_in_to(client, "INBOX")
-            await asyncio.sleep(0.6)
+            await asyncio.sleep(1.6)
             client.send(b"a NOOP\r\n")
             await expect(client, "a OK ...")
 
@@ -141,7 +141,7 @@ async def test_idle_says_that_it_is_still_here(store: MemoryStore, monkeypatch: 
         before = clock()
         for _ in range(3):
             await expect(client, "* OK Still here")
-        assert 0.8 < clock() - before < 5
+        assert 0.8 < clock() - before < 10
         elsewhere.cancel()
         client.send(b"DONE\r\n")
         await expect(client, "i OK ...")
