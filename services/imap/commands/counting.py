@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @command("STATUS", State.LOGGED_IN, capabilities=("STATUS=SIZE",))
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """STATUS: RFC 9051 §6.3.11, RFC 8438 §2, RFC 7889 §4."""
+    """STATUS: RFC 9051 §6.3.11, RFC 8438 §2, RFC 7889 §3.1."""
 
     name: str
     words: tuple[str, ...]

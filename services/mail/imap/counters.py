@@ -1,4 +1,4 @@
-"""A mailbox's counters as STATUS names them. RFC 9051 §6.3.11, RFC 7162 §3.1.6, RFC 7889 §4, RFC 8438 §2."""
+"""A mailbox's counters as STATUS names them. RFC 9051 §6.3.11, RFC 7162 §3.1.7, RFC 7889 §3.1, RFC 8438 §2."""
 
 from __future__ import annotations
 
