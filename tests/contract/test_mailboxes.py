@@ -13,7 +13,7 @@ from services.mail.errors import (
 )
 from services.mail.store.changes import ChangeKind
 from services.mail.store.mailboxes import MailboxKey
-from services.mail.store.messages import Items
+from services.mail.store.messages import FlagChange, Items
 from services.mail.store.uids import from_masks
 from tests.contract.subject import DEFAULT, EVERY, Subject
 
@@ -344,6 +344,23 @@ async def test_opening_brings_one_snapshot(subject: Subject) -> None:
     assert list(opened.keywords) == ["$Later"]
     with pytest.raises(MailboxNotFound):
         await subject.store.mailboxes.open(inbox.account_id, "nowhere", claims_recent=False)
+
+
+async def test_the_first_message_that_was_not_seen_is_known(subject: Subject) -> None:
+    """RFC 3501 §6.3.1, UNSEEN; what went does not count."""
+    inbox = await subject.inbox()
+
+    async def first() -> int:
+        return (await subject.store.mailboxes.open(inbox.account_id, "INBOX", False)).first_unseen
+
+    assert await first() == 0
+    for flags in (["\\Seen"], [], ["\\Seen"], ["\\Flagged"]):
+        await subject.append(inbox, *flags)
+    assert await first() == 2
+    await subject.store.messages.expunge(inbox, ((2, 2),), even_undeleted=True)
+    assert await first() == 4
+    await subject.store.messages.store(inbox, EVERY, FlagChange.ADD, ["\\Seen"])
+    assert await first() == 0
 
 
 async def test_what_is_recent_is_told_to_one_session(subject: Subject) -> None:

@@ -217,6 +217,27 @@ async def test_each_recent_message_is_told_to_one_of_many(store: PostgresStore) 
     assert sorted(told) == list(range(1, 101))
 
 
+async def test_the_first_unseen_message_is_looked_for_at_both_ends_of_a_large_mailbox(
+    store: PostgresStore,
+) -> None:
+    """RFC 3501 §6.3.1: UNSEEN may be missing, and a SELECT is no search; what is told is always the first."""
+    mailbox = await inbox(store)
+    await store.messages.append(mailbox, OCTETS, len(OCTETS), ["\\Seen"])
+    for _ in range(11):
+        await store.messages.copy(mailbox, EVERY, "INBOX")
+
+    async def first_after(change: FlagChange, uid: int) -> int:
+        await store.messages.store(mailbox, ((uid, uid),), change, ["\\Seen"])
+        return (await store.mailboxes.open(mailbox.account_id, "INBOX", False)).first_unseen
+
+    assert await first_after(FlagChange.REMOVE, 2048) == 2048
+    assert await first_after(FlagChange.REMOVE, 1600) == 1600
+    assert await first_after(FlagChange.REMOVE, 1000) == 0
+    assert await first_after(FlagChange.REMOVE, 64) == 64
+    assert await first_after(FlagChange.ADD, 64) == 0
+    assert await first_after(FlagChange.ADD, 1000) == 1600
+
+
 async def test_what_is_yet_to_come_cannot_be_claimed(store: PostgresStore) -> None:
     """A claim ends at the mailbox's uid_next."""
     mailbox = await inbox(store)

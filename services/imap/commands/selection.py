@@ -51,6 +51,9 @@ class _Opening:
         yield FlagList(opened.keywords, is_writable)
         for told in session.updates.exists(view):
             yield told
+        if opened.first_unseen and not session.state.is_rev2:
+            # RFC 3501 §6.3.1; whom it is not told can assume nothing, and RFC 9051 has none.
+            yield Status("OK", "First unseen", f"UNSEEN {view.number(opened.first_unseen)}")
         yield Status("OK", "UIDs valid", f"UIDVALIDITY {opened.mailbox.uid_validity}")
         yield Status("OK", "Predicted next UID", f"UIDNEXT {opened.status.uid_next}")
         yield highest_modseq(view.highest_modseq)

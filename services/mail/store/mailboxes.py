@@ -77,6 +77,8 @@ class Opened:
     """A mailbox as one snapshot: counters, live uids as blocks and masks (see `uids`), the account's keywords.
 
     first_recent: messages from this uid up to `status.uid_next` are \\Recent to the session that claimed them.
+    first_unseen: the lowest live uid without \\Seen; 0 where there is none, and where it lies far from both ends of a
+    large mailbox, for nobody asked to search for it.
     """
 
     mailbox: Mailbox
@@ -85,6 +87,7 @@ class Opened:
     masks: Sequence[int]
     keywords: Sequence[str]
     first_recent: int
+    first_unseen: int = 0
 
 
 @dataclass(frozen=True, slots=True)

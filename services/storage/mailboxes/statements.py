@@ -53,12 +53,34 @@ STATUS: Final = Statement(
     """,
 )
 
-# Index mailboxes_by_name; primary keys of mailbox_state, flag_blocks (a range) and keywords.
+# Blocks of flags at either end of a mailbox in which the first message without \\Seen is looked for: 512 uids.
+_END_BLOCKS: Final = 8
+
+
+def _unseen(answer: str, order: str) -> str:
+    """What is true of the messages without \\Seen in the blocks at one end."""
+    return f"""(
+        SELECT {answer} FROM (
+            SELECT f.block, f.live, f.flags FROM flag_blocks f
+            WHERE f.account_id = %(account_id)s AND f.mailbox_id = b.mailbox_id AND f.live <> 0
+            ORDER BY f.block {order} LIMIT {_END_BLOCKS}
+        ) e CROSS JOIN LATERAL (
+            SELECT e.block * 64 + i AS uid FROM unnest(e.flags) WITH ORDINALITY AS u (flags, i)
+            WHERE flags & 1 = 0 AND (e.live >> (i - 1)::integer) & 1 = 1
+        ) u
+    )"""
+
+
+# Index mailboxes_by_name; primary keys of mailbox_state, flag_blocks (ranges) and keywords. The first unseen message is
+# the lowest of the newest, where those are all that there are, or else the lowest of the oldest.
 OPEN: Final = Statement(
     "open",
     f"""
     SELECT {_MAILBOX}, {_STATUS}, f.blocks, f.masks,
-        ARRAY(SELECT name FROM keywords k WHERE k.account_id = %(account_id)s ORDER BY number)
+        ARRAY(SELECT name FROM keywords k WHERE k.account_id = %(account_id)s ORDER BY number),
+        CASE WHEN s.unseen > 0 THEN coalesce(
+            {_unseen("CASE WHEN count(*) = s.unseen THEN min(uid) END", "DESC")}, {_unseen("min(uid)", "ASC")}
+        ) END
     FROM mailboxes b JOIN mailbox_state s USING (account_id, mailbox_id)
     CROSS JOIN LATERAL (
         SELECT array_agg(block) AS blocks, array_agg(live) AS masks FROM (

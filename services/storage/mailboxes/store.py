@@ -178,6 +178,7 @@ class PostgresMailboxes:
             masks=[mask & FULL for mask in row[13] or []],
             keywords=row[14],
             first_recent=first_recent,
+            first_unseen=row[15] or 0,
         )
 
     async def claim_recent(self, mailbox: MailboxKey, uid_next: int) -> int:

@@ -12,6 +12,7 @@ from services.mail.errors import (
     SpecialUseRefused,
 )
 from services.mail.store.changes import ChangeKind
+from services.mail.store.flags import SEEN
 from services.mail.store.mailboxes import (
     INBOX,
     SEPARATOR,
@@ -150,7 +151,8 @@ class MemoryMailboxes:
         if claims_recent:
             folder.first_recent = folder.uid_next
         blocks, bits = masks(runs_of(folder.live))
-        return Opened(folder.mailbox, status, blocks, bits, tuple(ledger.keywords), first_recent)
+        unseen = min((uid for uid, message in folder.live.items() if not message.flags & SEEN), default=0)
+        return Opened(folder.mailbox, status, blocks, bits, tuple(ledger.keywords), first_recent, unseen)
 
     async def claim_recent(self, mailbox: MailboxKey, uid_next: int) -> int:
         """Claims what is \\Recent below `uid_next`."""

@@ -76,6 +76,7 @@ def opened_to_wire(opened: Opened) -> pb.OpenMailboxResponse:
         masks=opened.masks,
         keywords=opened.keywords,
         first_recent=opened.first_recent,
+        first_unseen=opened.first_unseen,
     )
 
 
@@ -88,6 +89,7 @@ def opened_from_wire(opened: pb.OpenMailboxResponse) -> Opened:
         masks=tuple(opened.masks),
         keywords=tuple(opened.keywords),
         first_recent=opened.first_recent,
+        first_unseen=opened.first_unseen,
     )
 
 
