@@ -1,7 +1,7 @@
 # `make` prints this file's targets. What a target needs is made first, and only once.
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: docs help run test fuzz check format bench protos pins clean
+.PHONY: docs help run test fuzz stress check format bench protos pins clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -27,6 +27,9 @@ test: $(READY) $(GENERATED) ## Runs every test against a PostgreSQL of its own. 
 
 fuzz: $(READY) $(GENERATED) ## Fuzzes grammars, sessions and MIME for longer than make test does: EXAMPLES=20000 of each.
 	@$(BIN)/python -m pytest tests/fuzz --hypothesis-profile=fuzz --timeout=0 $(T)
+
+stress: $(READY) $(GENERATED) ## Has clients watch every reply of several copies. S="--seconds 600 --kill"; S=--help lists its options.
+	@$(BIN)/python -m tests.faults.stress $(S)
 
 check: $(READY) $(GENERATED) ## Checks form, types, the floors and the protos; changes nothing.
 	@$(BIN)/ruff format --check --quiet . || { echo "make format puts this right"; exit 1; }

@@ -6,6 +6,7 @@ The rule: the same driver and the same rules as in the tests.
 import argparse
 import asyncio
 import logging
+import os
 import random
 import sys
 import tempfile
@@ -28,9 +29,12 @@ def say(text: str) -> None:
 def main() -> None:
     """Runs, prints what was seen, and ends with 1 where a rule was broken."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults.stress", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument(
+        "--seconds", type=float, default=float(os.environ.get("RESTANTE_STRESS_SECONDS") or 60)
+    )
     parser.add_argument("--clients", type=int, default=driver.CLIENTS)
-    parser.add_argument("--seed", default=str(random.SystemRandom().randrange(10**6)))
+    chosen = os.environ.get("RESTANTE_STRESS_SEED") or str(random.SystemRandom().randrange(10**6))
+    parser.add_argument("--seed", default=chosen)
     parser.add_argument("--kill", action="store_true", help="kill -9 copies of IMAP and storage meanwhile")
     parser.add_argument(
         "--dovecot", action="store_true", help="drive a private Dovecot, to check the checker"
