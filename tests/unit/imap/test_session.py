@@ -56,6 +56,18 @@ async def test_a_date_before_1970_is_the_first_of_1970(store: MemoryStore) -> No
         await expect(client, '* 1 FETCH (INTERNALDATE "01-Jan-1970 00:00:00 +0000")')
 
 
+async def test_a_date_beyond_9999_hides_no_message(store: MemoryStore) -> None:
+    """RFC 9051 §9, date-year has four digits; a program may have given any number of seconds."""
+    account = await store.accounts.find_account("alice@example.org")
+    mailbox, _ = await store.mailboxes.status(account.account_id, "INBOX")
+    await store.messages.append(mailbox.key, b"a: b\r\n\r\n", 8, internal_at=2**40 - 1)
+    async with dialogues.door(store) as door, dialogues.in_memory(door) as client:
+        await logged_in_to(client, "INBOX")
+        client.send(b"a FETCH 1:* INTERNALDATE\r\n")
+        await expect(client, '* 1 FETCH (INTERNALDATE "31-Dec-9999 00:36:15 +0000")')
+        await expect(client, "a OK ...")
+
+
 async def test_a_bug_is_told_as_one_and_the_session_goes_on(store: MemoryStore) -> None:
     """RFC 5530 §3, SERVERBUG."""
 

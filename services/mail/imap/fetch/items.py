@@ -159,7 +159,7 @@ def _item(args: Arguments, macros: bool = False) -> str | Section | Binary:
 
 
 def render_date_time(seconds: int) -> bytes:
-    """Seconds since 1970 as date-time without its quotes, in UTC. RFC 9051 §9 (date-time)."""
+    """Seconds since 1970 as date-time without its quotes, in UTC. RFC 9051 §9 (date-time): a year has four digits."""
     day, second = divmod(seconds, 86400)
     minute, second = divmod(second, 60)
     return b"%b %02d:%02d:%02d +0000" % (_day(day), minute // 60, minute % 60, second)
@@ -167,5 +167,5 @@ def render_date_time(seconds: int) -> bytes:
 
 @lru_cache(maxsize=4096)
 def _day(number: int) -> bytes:
-    day = date.fromordinal(_EPOCH + number)
+    day = date.fromordinal(min(_EPOCH + number, date.max.toordinal()))
     return f"{day.day:02d}-{_MONTHS[day.month - 1]}-{day.year:04d}".encode("ascii")
