@@ -1,6 +1,10 @@
 """Several copies: drains, deaths, renewals."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import fields
+from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -8,6 +12,7 @@ from services.mail.errors import StoreUnavailable
 from services.mail.store import Store
 from services.mail.store.deliveries import Delivered
 from services.mail.store.mailboxes import MailboxKey
+from services.mail.store.messages import FlagChange
 from services.plumbing.failures import SettingsWrong
 from services.plumbing.rpc.client.copies import places_of, resolve
 from tests.unit.rpc.ends import Site
@@ -96,6 +101,57 @@ async def test_a_write_without_an_id_is_not_sent_again(site: Site) -> None:
         await site.add(port=site.ports[0])
         with pytest.raises(StoreUnavailable):
             await appending
+
+
+WRITES: list[tuple[str, Callable[[Store, MailboxKey], Awaitable[object]], bool]] = [
+    ("store", lambda store, key: store.messages.store(key, ((1, 2),), FlagChange.ADD, ["\\Seen"]), True),
+    ("expunge", lambda store, key: store.messages.expunge(key, ((1, 1),), even_undeleted=True), True),
+    ("store", lambda store, key: store.messages.store(key, ((1, 2),), FlagChange.ADD, ["\\Seen"], 9), False),
+    ("expunge", lambda store, key: store.messages.expunge(key, even_undeleted=True), False),
+    ("move", lambda store, key: store.messages.move(key, ((1, 1),), "Archive"), False),
+    ("move", lambda store, key: store.messages.move(key, ((1, 1),), "Archive", uuid4()), True),
+]
+
+
+@pytest.mark.parametrize(("name", "write", "is_repeated"), WRITES)
+async def test_a_write_that_means_the_same_twice_is_sent_again(
+    site: Site, name: str, write: Callable[[Store, MailboxKey], Awaitable[object]], is_repeated: bool
+) -> None:
+    """Its copy dies after the commit: the client hears of it once, and it has happened once."""
+    mailbox = await make_inbox(site.store)
+    for _ in range(2):
+        await site.store.deliveries.deliver(letter_to(mailbox))
+    memory, stored = site.store, asyncio.Event()
+
+    class Dumb:
+        """Does it, and says nothing."""
+
+        def __getattr__(self, asked: str) -> Any:
+            async def answer(*arguments: Any) -> None:
+                await getattr(memory.messages, asked)(*arguments)
+                stored.set()
+                await asyncio.Event().wait()
+
+            return answer
+
+    parts = {part.name: getattr(memory, part.name) for part in fields(Store)}
+    site.store = Store(**{**parts, "messages": Dumb()})
+    dying = await site.add()
+    async with site.client() as store:
+        writing = asyncio.ensure_future(write(store, mailbox))
+        await stored.wait()
+        await dying.stop(0)
+        site.store = memory
+        await site.add(port=site.ports[0])
+        if is_repeated:
+            await writing
+        else:
+            with pytest.raises(StoreUnavailable):
+                await writing
+    status = (await memory.mailboxes.status(mailbox.account_id, "INBOX"))[1]
+    expected = {"store": 2, "expunge": 1 if is_repeated else 0, "move": 1}[name]
+    assert status.messages == expected
+    assert (await memory.mailboxes.status(mailbox.account_id, "Archive"))[1].messages == (name == "move")
 
 
 async def test_a_stream_is_renewed_by_our_own_clock(site: Site) -> None:
