@@ -4,6 +4,7 @@ The rule: a reply changes the model only after it was found right.
 """
 
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import Final, Protocol
 
 from tests.faults.stress.ledger import Ledger, Place, digest, name_in
@@ -158,11 +159,11 @@ class Model:
         gap = self._gap(uid)
         if gap is None:
             return None
-        for message in self.messages[gap:]:
-            if message.uid is not None:
-                break
+        unknown = list(takewhile(lambda message: message.uid is None, self.messages[gap:]))
+        for message in unknown:
             message.flags = None
-        return self.messages[gap]
+        is_new = uid >= self.uid_next
+        return next((message for message in unknown if message.is_new == is_new), None)
 
     def _may_expunge(self, what: str, ongoing: Sequence[Ongoing]) -> None:
         expect(ongoing, "EXPUNGE between commands", f"{what} while no command is in progress")

@@ -146,3 +146,12 @@ def test_two_winners_of_one_state() -> None:
     store(1, 51)
     with pytest.raises(Violation, match="two winners"):
         store(2, 52)
+
+
+def test_of_two_that_were_not_told_the_one_vanishes_that_came_after_uidnext() -> None:
+    """Numbers 5 and 6 are not known by uid; number 5 was there at SELECT."""
+    client = client_of(a_world(), extension="QRESYNC")
+    begin(client, Select("INBOX", True))
+    hear(client, *OPENED, "t OK [READ-WRITE] done", "* 6 EXISTS")
+    begin(client, Noop())
+    hear(client, "* VANISHED 10", "t OK done", "* 5 FETCH (UID 9)")
