@@ -37,6 +37,9 @@ class Settings(ProcessSettings):
         ge=1800,
         description="How long a logged-in client may stay silent (RFC 9051 §5.4: 30 minutes).",
     )
+    search_seconds: float = Field(
+        default=60.0, gt=0, description="How long one SEARCH may take before it is given up."
+    )
     account_connections: int = Field(
         default=100, ge=1, description="Open sessions of one account in one process of this door."
     )

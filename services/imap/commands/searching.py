@@ -1,75 +1,170 @@
-"""SEARCH: RFC 9051 §6.4.4."""
+"""SEARCH: RFC 9051 §6.4.4, RFC 4731, RFC 5182."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass
-from itertools import repeat
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Self, cast
 
 from services.imap.registry import command
 from services.imap.session import reading
-from services.imap.session.state import State
+from services.imap.session.state import Extension, State
+from services.imap.session.view import View
+from services.mail.errors import LimitExceeded, ProtocolError
 from services.mail.imap.arguments import Arguments
-from services.mail.imap.responses import Rendered, Response
+from services.mail.imap.numbers import Numbers
+from services.mail.imap.responses import Response
 from services.mail.imap.search import keys
-from services.mail.imap.search.keys import Context, Key, Row, Test
-from services.mail.store.messages import Page
+from services.mail.imap.search.keys import Keys
+from services.mail.imap.search.returning import Returning, extended, listed
+from services.mail.search.deciding import Rows, by_columns, chosen, decide
+from services.mail.store.messages import Items
+from services.mail.store.search import Among, Everything, Flagged, Found, Operator, Query
+from services.mail.store.uids import Run, Runs, intersect
 
 if TYPE_CHECKING:
     from services.imap.conversation import Session
 
-# Keys times messages that are tested before other sessions have their turn: some milliseconds.
-_TESTS_AT_ONCE: Final = 20_000
+CHARSETS: Final = {"US-ASCII": "utf-8", "UTF-8": "utf-8"}
+# How long to compute before other sessions have their turn.
+_STEP_SECONDS: Final = 0.003
+_RUNS_AT_ONCE: Final = 1000
+# How long a search goes on after the client has closed its side: it may still be listening.
+_DEAF_SECONDS: Final = 2.0
 
 
-@command("SEARCH", State.SELECTED, uid_form=True, tells_expunges=False)
+@command(
+    "SEARCH",
+    State.SELECTED,
+    uid_form=True,
+    tells_expunges=False,
+    capabilities=("ESEARCH", "SEARCHRES", "WITHIN"),
+)
 @dataclass(frozen=True, slots=True)
 class Search:
-    """SEARCH: RFC 3501 §6.4.4."""
+    """SEARCH: RFC 9051 §6.4.4. charset: Python's name, or None for one that is not known."""
 
-    charset: str
-    key: Key
+    returning: Returning
+    charset: str | None
+    keys: Keys
     are_uids: bool
 
     @classmethod
     def parse(cls, args: Arguments) -> Self:
-        charset = "US-ASCII"
+        returning = Returning.parse(args)
+        charset: str | None = "utf-8"
         if args.follows(b"CHARSET"):
             args.atom()
-            charset = args.astring("charset").decode("ascii", "replace").upper()
+            charset = CHARSETS.get(args.astring("charset").decode("ascii", "replace").upper())
         # A set among the keys is one of sequence numbers in UID SEARCH too (RFC 9051 §6.4.9).
         are_uids, args.are_uids = args.are_uids, False
-        return cls(charset, keys.parse(args), are_uids)
+        return cls(returning, charset, keys.parse(args, charset or "latin-1"), are_uids)
 
     async def run(self, session: Session) -> AsyncIterator[Response]:
-        if self.charset not in ("US-ASCII", "UTF-8"):
-            yield session.no("No such charset", "BADCHARSET (US-ASCII UTF-8)")
-            return
-        view, found = session.view, []
-        if reading.are_at_hand(session, self.key.columns):
-            for news in await session.catch_up(tells_expunges=False):
-                yield news
-        test: Test | None = None
-        tested = 0
-        async for page in reading.pages(session, view.runs, self.key.columns):
-            if test is None or len(page.keywords) > len(view.keywords):
-                test = self.key.compile(Context(view.uids, tuple(page.keywords)))
-            known, numbers = session.updates.known(session.selected, page)
-            for row, number in zip(_rows(known), numbers, strict=True):
-                if test(row):
-                    found.append(row.uid if self.are_uids else number)
-                tested += self.key.size
-                if tested >= _TESTS_AT_ONCE:
-                    tested = 0
-                    await asyncio.sleep(0)
-        if test is None:  # an empty mailbox: the numbers in the keys are checked all the same
-            self.key.compile(Context(view.uids, tuple(view.keywords)))
-        yield Rendered("".join(("* SEARCH", *map(" {}".format, found), "\r\n")).encode("ascii"))
+        view, is_complete = session.view, False
+        returning = self.returning
+        if session.state.is_rev2 and not returning.options:
+            returning = Returning(frozenset(("ALL",)))  # RFC 9051 §6.4.4
+        try:
+            if self.charset is None:
+                yield session.no("No such charset", "BADCHARSET (US-ASCII UTF-8)")
+                return
+            bounds = [await _bounds(view, numbers) for numbers in self.keys.sets]
+            query = self.keys.resolve(bounds, view.recent, int(time.time()))
+            if self.keys.tells_modseqs:
+                for told in session.updates.enable(Extension.CONDSTORE):
+                    yield told
+            if _asks_flags_only(query) and reading.are_at_hand(session, Items.FLAGS):
+                for news in await session.catch_up(tells_expunges=False):
+                    yield news
+            uids, modseqs = await _find(session, query)
+            is_complete = True
+            if returning.saves:
+                view.saved = returning.saved(uids)
+        except ProtocolError:
+            is_complete = True  # BAD leaves what was saved as it was
+            raise
+        finally:
+            if returning.saves and not is_complete:
+                view.saved = ()  # RFC 5182 §2.1
+        found = uids if self.are_uids else view.numbers(uids)
+        modseq = returning.modseq(modseqs)
+        if returning.options:
+            answer = extended(returning, found, session.tag, are_uids=self.are_uids, modseq=modseq)
+        else:
+            answer = listed(found, modseq)
+        for response in answer:
+            yield response
         yield session.ok("SEARCH completed")
 
 
-def _rows(page: Page) -> map[Row]:
-    nothing = repeat(0)
-    return map(Row, page.uids, page.flags or nothing, page.internal_at or nothing, page.sizes or nothing)
+async def _bounds(view: View, numbers: Numbers) -> Runs:
+    """The uids between which a set's messages lie; only those of the view are searched, so nothing else is among them.
+
+    A number that no message has is no mistake here: a key asks which messages have it (RFC 9051 §6.4.4).
+    """
+    if numbers.is_saved:
+        return view.saved
+    if numbers.are_uids:
+        return numbers.resolve(view.runs[-1][1] if view.runs else 0)
+    runs = intersect(numbers.resolve(view.count), ((1, view.count),)) if view.count else ()
+    found: list[Run] = []
+    for start in range(0, len(runs), _RUNS_AT_ONCE):
+        if start:
+            await asyncio.sleep(0)
+        found += [(view.uid(first), view.uid(last)) for first, last in runs[start : start + _RUNS_AT_ONCE]]
+    return tuple(found)
+
+
+def _asks_flags_only(query: Query) -> bool:
+    """Whether flags decide it, and nothing else that only the store knows."""
+    return all(isinstance(term, Operator | Everything | Among | Flagged) for term in query) and any(
+        isinstance(term, Flagged) for term in query
+    )
+
+
+async def _find(session: Session, query: Query) -> tuple[list[int], list[int]]:
+    """All that is found, with modseqs where they are asked for. Raises LimitExceeded, ConnectionResetError."""
+    uids: list[int] = []
+    modseqs: list[int] = []
+    loop = asyncio.get_running_loop()
+    deaf_at: float | None = None
+    if all(isinstance(term, Operator | Everything | Among | Flagged) for term in query):
+        parts = _find_here(session, query)
+    else:
+        found = session.store.search.search(session.selected.mailbox.key, session.view.runs, query)
+        parts = cast("AsyncGenerator[Found, None]", found)
+    try:
+        async with asyncio.timeout(session.door.settings.search_seconds), aclosing(parts):
+            async for part in parts:
+                uids += part.uids
+                modseqs += part.modseqs
+                if session.connection.is_lost:
+                    raise ConnectionResetError("the peer is gone")
+                if session.connection.has_ended:
+                    deaf_at = deaf_at or loop.time() + _DEAF_SECONDS
+                    if loop.time() > deaf_at:
+                        raise LimitExceeded("Nobody waits for this search")
+    except TimeoutError:
+        raise LimitExceeded("The search took too long") from None
+    return uids, modseqs
+
+
+async def _find_here(session: Session, query: Query) -> AsyncGenerator[Found, None]:
+    """What the view and its flags decide."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + _STEP_SECONDS
+    columns = Items.FLAGS if any(isinstance(term, Flagged) for term in query) else Items(0)
+    async for page in reading.pages(session, session.view.runs, columns):
+        rows = Rows(page.uids, page.flags, keywords=page.keywords)
+        known = []
+        for term in query:
+            known.append(None if isinstance(term, Operator) else by_columns(term, rows))
+            if loop.time() > until:
+                await asyncio.sleep(0)
+                until = loop.time() + _STEP_SECONDS
+        sure = decide(query, known, rows.all).sure
+        yield Found(chosen(sure, rows.uids), (), rows.uids[-1])

@@ -96,6 +96,8 @@ class View:
 
         Raises ProtocolError for a sequence number that no message has (RFC 9051 §9, seq-number).
         """
+        if numbers.is_saved:
+            return self.saved
         if numbers.are_uids:
             return intersect(self.runs, numbers.resolve(self.runs[-1][1] if self.runs else 0))
         if numbers.highest > self.count or (numbers.open_ends and not self.count):
@@ -113,6 +115,10 @@ class View:
                 found.append((base + place, base + end))
                 place, run = end + 1, run + 1
         return tuple(found)
+
+    def uid(self, number: int) -> int:
+        """The uid at a sequence number that exists."""
+        return self.at(((number, number),))[0][0]
 
     def number(self, uid: int) -> int:
         """A uid's sequence number; 0 where the client does not know it."""

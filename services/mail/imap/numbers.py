@@ -21,15 +21,21 @@ _SET: Final = re.compile(rb"(?:[0-9]++|\*)(?::(?:[0-9]++|\*))?+(?:,(?:[0-9]++|\*
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """A parsed set: `runs` without `*`, and the numbers `n` of `n:*`, where `*` alone is `*:*` and counts as 0."""
+    """A parsed set: `runs` without `*`, and the numbers `n` of `n:*`, where `*` alone is `*:*` and counts as 0.
+
+    is_saved: it is `$`, what the last SEARCH saved. RFC 9051 §6.4.4.1.
+    """
 
     runs: Runs
     open_ends: tuple[int, ...] = ()
     are_uids: bool = False
+    is_saved: bool = False
 
     @classmethod
     def parse(cls, octets: bytes, are_uids: bool = False) -> Numbers:
         """Raises ProtocolError: no set, a zero, a number over 2^32-1, more than MAX_RANGES ranges."""
+        if octets == b"$":
+            return cls((), (), are_uids, is_saved=True)
         if not _SET.fullmatch(octets):
             raise ProtocolError("not a sequence set")
         closed: list[Run] = []

@@ -70,6 +70,11 @@ class Connection(asyncio.Protocol):
         """Whether the peer is gone, so that nothing written reaches it."""
         return self._lost
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more comes from the peer; what is written may still reach it."""
+        return self._ended
+
     # Reading
 
     async def read(self, timeout: float | None = None) -> bytes:

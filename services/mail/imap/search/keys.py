@@ -1,177 +1,236 @@
-"""Search keys over numbers, flags, dates and sizes. RFC 9051 §6.4.4.
+"""Search keys, as the client wrote them. RFC 9051 §6.4.4, RFC 3501 §6.4.4, RFC 5032, RFC 7162 §3.1.5.
 
-The rule: a key is compiled once into a test of one row; nothing from the wire becomes a pattern, and nesting is bounded
-by the arguments' depth. Keys that look into the text of a message are refused by name.
+The rule: a search is read in one pass into terms in postfix order; nothing from the wire becomes a pattern, and nesting
+and number of keys are bounded. What only a session can tell (numbers, \\Recent, the time) becomes a term in `resolve`.
 """
 
 from __future__ import annotations
 
-import calendar
-from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 from services.mail.errors import ProtocolError
 from services.mail.imap.arguments import MAX_DEPTH, MAX_NUMBER64, Arguments
 from services.mail.imap.numbers import Numbers
-from services.mail.imap.responses import RECENT
-from services.mail.store.flags import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN, canonical_flag, flag_bits
-from services.mail.store.messages import Items
+from services.mail.store import flags, search
+from services.mail.store.search import Operator, Query
 from services.mail.store.uids import Runs
 
 DAY: Final = 86400
 MAX_KEYS: Final = 1000
-
-
-class Row(NamedTuple):
-    """What a test may look at. flags: with RECENT. internal_at: seconds since 1970."""
-
-    uid: int
-    flags: int
-    internal_at: int
-    size: int
-
-
-Test = Callable[[Row], bool]
-
-
-class Context(NamedTuple):
-    """What turns a key into a test: the view's numbers, and the account's keywords."""
-
-    resolve: Callable[[Numbers], Runs]
-    keywords: tuple[str, ...]
+_EPOCH: Final = 719_163  # the ordinal of 1970-01-01
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
-    """columns: what pages must bring. compile: the test, in a context. size: how many keys it is made of."""
+class InSet:
+    """Sequence numbers, uids, or what was saved."""
 
-    columns: Items
-    compile: Callable[[Context], Test]
-    size: int = 1
+    numbers: Numbers
 
 
-_FLAG_KEYS: Final = {
-    "ANSWERED": ANSWERED, "DELETED": DELETED, "DRAFT": DRAFT, "FLAGGED": FLAGGED, "SEEN": SEEN, "RECENT": RECENT,
-}  # fmt: skip
-_DATES: Final[dict[str, Callable[[int, int], bool]]] = {
-    "BEFORE": lambda at, day: at < day,
-    "ON": lambda at, day: day <= at < day + DAY,
-    "SINCE": lambda at, day: at >= day,
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """\\Recent. RFC 3501 §2.3.2."""
+
+
+@dataclass(frozen=True, slots=True)
+class Within:
+    """Arrived in the last so many seconds. RFC 5032 §3.2."""
+
+    seconds: int
+
+
+Written = search.Term | InSet | Recent | Within
+
+_FLAGS: Final = {
+    word[1:].upper(): search.Flagged(word)
+    for word in ("\\Answered", "\\Deleted", "\\Draft", "\\Flagged", "\\Seen")
 }
-_IN_TEXT: Final = frozenset(
-    ("BCC", "BODY", "CC", "FROM", "HEADER", "SENTBEFORE", "SENTON", "SENTSINCE", "SUBJECT", "TEXT", "TO")
-)
+_FIELDS: Final = frozenset(("BCC", "CC", "FROM", "SUBJECT", "TO"))
 
 
-def parse(args: Arguments) -> Key:
-    """Reads one or more keys, all of which must hold, to the end of the command."""
-    keys = [_key(args, 0)]
-    while not args.is_at_end:
-        keys.append(_key(args, 0))
-    key = _every(keys)
-    if key.size > MAX_KEYS:
-        raise ProtocolError(f"a search has at most {MAX_KEYS} keys")
-    return key
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The terms of a search."""
+
+    terms: tuple[Written, ...]
+
+    @property
+    def tells_modseqs(self) -> bool:
+        """Whether the answer holds a modseq. RFC 7162 §3.1.5."""
+        return any(isinstance(term, search.Changed) for term in self.terms)
+
+    @property
+    def sets(self) -> list[Numbers]:
+        """The sets among the keys, in their order."""
+        return [term.numbers for term in self.terms if isinstance(term, InSet)]
+
+    def resolve(self, sets: Iterable[Runs], recent: Runs, now: int) -> Query:
+        """The query that the store understands.
+
+        sets: for each set, the uids between which its messages lie, run by run. now: seconds since 1970.
+        """
+        uids = iter(sets)
+        query: list[search.Term] = []
+        for term in self.terms:
+            match term:
+                case InSet():
+                    query.append(search.Among(next(uids)))
+                case Recent():
+                    query.append(search.Among(recent))
+                case Within(seconds):
+                    query.append(search.Arrived(since=now - seconds))
+                case _:
+                    query.append(term)
+        return tuple(query)
 
 
-def _key(args: Arguments, depth: int) -> Key:
-    if depth > MAX_DEPTH:
-        raise ProtocolError("nested too deeply")
-    lead = args.peek()
-    if lead == b"(":
-        keys = args.list_of(lambda: _key(args, depth + 1), "search keys")
-        if not keys:
+def parse(args: Arguments, charset: str = "utf-8") -> Keys:
+    """Reads one or more keys, all of which must hold, to the end of the command. charset: Python's name for it."""
+    reader = _Reader(args, charset)
+    reader.all_of(lambda: args.is_at_end)
+    return Keys(tuple(reader.terms))
+
+
+class _Reader:
+    """Reads keys; an operator follows what it joins."""
+
+    def __init__(self, args: Arguments, charset: str) -> None:
+        self._args = args
+        self._charset = charset
+        self._keys = 0
+        self.terms: list[Written] = []
+
+    def all_of(self, is_at_end: Callable[[], bool], depth: int = 0) -> None:
+        """One key or more."""
+        self._key(depth)
+        while not is_at_end():
+            self._key(depth)
+            self.terms.append(Operator.AND)
+
+    def _key(self, depth: int) -> None:
+        if depth > MAX_DEPTH:
+            raise ProtocolError("nested too deeply")
+        self._keys += 1
+        if self._keys > MAX_KEYS:
+            raise ProtocolError(f"a search has at most {MAX_KEYS} keys")
+        args = self._args
+        lead = args.peek()
+        if lead == b"(":
+            self._list(depth)
+        elif lead.isdigit() or lead in (b"*", b"$"):
+            self.terms.append(InSet(args.numbers()))
+        else:
+            word = args.atom("search key")
+            if word == "NOT":
+                self._key(depth + 1)
+                self.terms.append(Operator.NOT)
+            elif word == "OR":
+                self._key(depth + 1)
+                self._key(depth + 1)
+                self.terms.append(Operator.OR)
+            else:
+                self._word(word)
+
+    def _list(self, depth: int) -> None:
+        many = 0
+
+        def read() -> None:
+            nonlocal many
+            self._key(depth + 1)
+            if many:
+                self.terms.append(Operator.AND)
+            many += 1
+
+        self._args.list_of(read, "search keys")
+        if not many:
             raise ProtocolError("missing search key")
-        return _every(keys)
-    if lead.isdigit() or lead == b"*":
-        return _members(args.numbers())
-    word = args.atom("search key")
-    if word == "NOT":
-        inner = _key(args, depth + 1)
-        return Key(inner.columns, lambda context: _negated(inner.compile(context)), inner.size + 1)
-    if word == "OR":
-        left, right = _key(args, depth + 1), _key(args, depth + 1)
-        return Key(
-            left.columns | right.columns,
-            lambda context: _either(left.compile(context), right.compile(context)),
-            left.size + right.size + 1,
-        )
-    return _simple(word, args)
 
+    def _word(self, word: str) -> None:
+        """A key that is a word with its arguments."""
+        if word == "ALL":
+            self._add(search.Everything())
+        elif word in _FIELDS:
+            self._add(search.InField(word, self._text()))
+        elif word == "HEADER":
+            name = self._args.astring("field name").decode("ascii", "replace")
+            self._add(search.InField(name, self._text()))
+        elif word == "BODY":
+            self._add(search.InBody(self._text()))
+        elif word == "TEXT":
+            self._add(search.InText(self._text()))
+        elif not (self._flag(word) or self._date(word) or self._number(word)):
+            raise ProtocolError("no such search key")
 
-def _simple(word: str, args: Arguments) -> Key:
-    positive = word.removeprefix("UN")
-    if word == "ALL":
-        return Key(Items(0), lambda _: lambda _row: True)
-    if positive in _FLAG_KEYS and word != "UNRECENT":
-        return _flagged(_FLAG_KEYS[positive], 0) if word == positive else _flagged(0, _FLAG_KEYS[positive])
-    if word == "NEW":
-        return _flagged(RECENT, SEEN)
-    if word == "OLD":
-        return _flagged(0, RECENT)
-    if positive == "KEYWORD":
-        return _keyword(canonical_flag(args.atom_as_is("keyword")), word == "KEYWORD")
-    if word in _DATES:
-        compare, day = _DATES[word], calendar.timegm(args.date().timetuple())
-        return Key(Items.INTERNALDATE, lambda _: lambda row: compare(row.internal_at, day))
-    if word in ("LARGER", "SMALLER"):
-        size = args.number("size", MAX_NUMBER64)
+    def _flag(self, word: str) -> bool:
+        positive = word.removeprefix("UN")
+        if positive in _FLAGS:
+            self._add(_FLAGS[positive], negated=word != positive)
+        elif positive == "KEYWORD":
+            name = flags.canonical_flag(self._args.atom_as_is("keyword"))
+            self._add(search.Flagged(name), negated=word != positive)
+        elif word in ("RECENT", "OLD"):
+            self._add(Recent(), negated=word == "OLD")
+        elif word == "NEW":
+            self._add(Recent())
+            self._add(_FLAGS["SEEN"], negated=True)
+            self.terms.append(Operator.AND)
+        else:
+            return False
+        return True
+
+    def _date(self, word: str) -> bool:
+        key = word.removeprefix("SENT")
+        if key not in ("BEFORE", "ON", "SINCE"):
+            return False
+        day = self._args.date().toordinal() - _EPOCH
+        since, before = (search.FIRST, day) if key == "BEFORE" else (day, search.LAST)
+        if key == "ON":
+            before = day + 1
+        if key != word:
+            self._add(search.Sent(since, before))
+        else:
+            self._add(
+                search.Arrived(
+                    since if since == search.FIRST else since * DAY,
+                    before if before == search.LAST else before * DAY,
+                )
+            )
+        return True
+
+    def _number(self, word: str) -> bool:
+        args = self._args
         if word == "LARGER":
-            return Key(Items.SIZE, lambda _: lambda row: row.size > size)
-        return Key(Items.SIZE, lambda _: lambda row: row.size < size)
-    if word == "UID":
-        return _members(Numbers.parse(args.atom_set(), are_uids=True))
-    raise ProtocolError(
-        f"the search key {word} is not supported" if word in _IN_TEXT else "no such search key"
-    )
+            self._add(search.Sized(least=args.number("size", MAX_NUMBER64) + 1))
+        elif word == "SMALLER":
+            self._add(search.Sized(most=args.number("size", MAX_NUMBER64) - 1))
+        elif word == "UID":
+            self._add(InSet(Numbers.parse(args.atom_set(), are_uids=True)))
+        elif word in ("OLDER", "YOUNGER"):
+            seconds = args.number("seconds")
+            if not seconds:
+                raise ProtocolError("an interval is at least one second")
+            self._add(Within(seconds), negated=word == "OLDER")
+        elif word == "MODSEQ":
+            if args.peek() == b'"':
+                # Which flag's modseq is meant: a message has but one. RFC 7162 §3.1.5.
+                args.string("entry name")
+                if args.atom("entry type") not in ("PRIV", "SHARED", "ALL"):
+                    raise ProtocolError("an entry type is priv, shared or all")
+            self._add(search.Changed(args.number("modseq", MAX_NUMBER64)))
+        else:
+            return False
+        return True
 
+    def _text(self) -> str:
+        octets = self._args.astring("text")
+        try:
+            return octets.decode(self._charset)
+        except UnicodeDecodeError:
+            raise ProtocolError("the text is not of its charset") from None
 
-def _flagged(present: int, absent: int) -> Key:
-    mask = present | absent
-    return Key(Items.FLAGS, lambda _: lambda row: row.flags & mask == present)
-
-
-def _keyword(name: str, is_wanted: bool) -> Key:
-    def compile_(context: Context) -> Test:
-        bits, _ = flag_bits((name,), context.keywords)
-        return lambda row: bool(row.flags & bits) == is_wanted
-
-    return Key(Items.FLAGS, compile_)
-
-
-def _members(numbers: Numbers) -> Key:
-    def compile_(context: Context) -> Test:
-        runs = context.resolve(numbers)
-        firsts = [first for first, _ in runs]
-
-        def test(row: Row) -> bool:
-            place = bisect_right(firsts, row.uid) - 1
-            return place >= 0 and row.uid <= runs[place][1]
-
-        return test
-
-    return Key(Items(0), compile_)
-
-
-def _every(keys: list[Key]) -> Key:
-    if len(keys) == 1:
-        return keys[0]
-    columns = Items(0)
-    for key in keys:
-        columns |= key.columns
-
-    def compile_(context: Context) -> Test:
-        tests = [key.compile(context) for key in keys]
-        return lambda row: all(test(row) for test in tests)
-
-    return Key(columns, compile_, sum(key.size for key in keys) + 1)
-
-
-def _negated(test: Test) -> Test:
-    return lambda row: not test(row)
-
-
-def _either(left: Test, right: Test) -> Test:
-    return lambda row: left(row) or right(row)
+    def _add(self, term: Written, *, negated: bool = False) -> None:
+        self.terms.append(term)
+        if negated:
+            self.terms.append(Operator.NOT)
