@@ -20,7 +20,7 @@ from services.mail.imap.responses import Rendered, Response
 from services.mail.imap.resync import Vanished
 from services.mail.store.flags import SEEN
 from services.mail.store.messages import FlagChange, Items, Page
-from services.mail.store.uids import count, intersect, runs_of
+from services.mail.store.uids import count, intersect, runs_of, union
 
 if TYPE_CHECKING:
     from services.imap.conversation import Session
@@ -122,8 +122,9 @@ class _Asked:
     async def _changed_since(self, modseq: int) -> Changed:
         """What changed since, among the messages that were named: by their uids even where they are gone."""
         session, messages = self._session, self._command.messages
-        last = session.view.uid_next_told - 1
-        named = messages.resolve(last) if messages.are_uids else self.uids
+        named = self.uids
+        if messages.are_uids:
+            named = union(named, messages.resolve(session.view.uid_next_told - 1))
         return await changed_since(session.store, session.selected.mailbox.key, session.view, modseq, named)
 
     def whole(self) -> bytes | None:

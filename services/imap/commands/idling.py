@@ -27,8 +27,7 @@ class Idle(WithoutArguments):
 
     async def run(self, session: Session) -> AsyncIterator[Response]:
         yield Continuation("idling")
-        if session.state.selected is not None:
-            session.view.flags.drop()
+        session.updates.rest()
         clock = asyncio.get_running_loop().time
         silent_since = clock()
         async with session.door.signals.subscribe(session.account.account_id) as changed:

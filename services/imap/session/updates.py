@@ -47,6 +47,12 @@ class Updates:
             return []
         return [highest_modseq(self._state.selected.view.highest_modseq)]
 
+    def rest(self) -> None:
+        """Gives up what only saves time, while the client does nothing."""
+        self._texts = FlagTexts(self._texts.keywords)
+        if self._state.selected is not None:
+            self._state.selected.view.flags.drop()
+
     async def catch_up(self, selected: Selected, tells_expunges: bool) -> list[Response]:
         """What happened since the client was last told, as far as it may be told now.
 
