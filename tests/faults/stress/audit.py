@@ -77,12 +77,13 @@ def _check_expunged(ledger: Ledger, there: Mapping[Place, str]) -> None:
 def _check_moves(ledger: Ledger, there: Mapping[Place, str]) -> None:
     still = [place for place in ledger.moved if place in there]
     expect(not still, "moved", f"{still[:5]} were moved away and are still there")
+    explained = there.keys() | ledger.moved | ledger.doomed
     for lost in ledger.lost:
-        if lost.is_move and not names.is_perishable(lost.target):
-            arrived = lost.sources <= there.keys() | ledger.moved | ledger.doomed or any(
-                each.used for each in ledger.lost if each.sources & lost.sources
-            )
-            expect(arrived, "lost", f"a MOVE of {sorted(lost.sources)} without an answer left them nowhere")
+        if not lost.is_move or names.is_perishable(lost.target):
+            continue
+        left = {each for each in lost.sources if each.validity not in ledger.perishable} - explained
+        arrived = not left or any(each.used for each in ledger.lost if each.sources & left)
+        expect(arrived, "lost", f"a MOVE of {sorted(left)} without an answer left them nowhere")
 
 
 def _check_source(ledger: Ledger, place: Place) -> None:

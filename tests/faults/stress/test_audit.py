@@ -108,6 +108,16 @@ def test_a_move_without_an_answer_leaves_one(rule: str, there: list[tuple[int, i
     assert caught.value.rule == rule
 
 
+def test_a_move_without_an_answer_out_of_a_mailbox_that_was_deleted() -> None:
+    """Whatever was not moved went with it."""
+    ledger = a_ledger()
+    ledger.perishable.add(CHURN)
+    ledger.placed(Place(CHURN, 1), "a/3")
+    ledger.moving.add(Place(CHURN, 1))
+    ledger.lose(True, "Work", [Place(CHURN, 1)])
+    check(ledger, (INBOX, 1, "a/1"), (INBOX, 2, "a/2"))
+
+
 def test_what_was_moved_is_still_there() -> None:
     """RFC 6851 §3.3."""
     ledger = a_ledger()
