@@ -96,7 +96,7 @@ class Session:
 
     def capabilities(self) -> str:
         """CAPABILITY with what works now. RFC 9051 §7.2.2."""
-        words = ["IMAP4rev1", *_CERTAIN]
+        words = ["IMAP4rev1", "IMAP4rev2", *_CERTAIN]
         if self.state.account is not None:
             words += registry.capabilities(State.LOGGED_IN)
             words.append(f"APPENDLIMIT={self.door.settings.message_octets}")  # RFC 7889 §2
@@ -215,7 +215,7 @@ class Session:
             await self._deny(error, row)
         except Exception:
             log.exception("command failed", command=self.name)
-            await self.writer.write(Status("NO", "Internal error, try again later", "SERVERBUG", self.tag))
+            await self._end(Status("NO", "Internal error, try again later", "SERVERBUG", self.tag))
         self._report()
         log.debug("command done", command=self.name, seconds=round(time.monotonic() - started, 6))
 
@@ -238,10 +238,14 @@ class Session:
             if is_last and row.states & State.SELECTED and not self._told:
                 for news in await self._news(tells_expunges):
                     await self.writer.write(news)
-            if is_last and self.state.selected is not None:
-                for told in self.updates.held_back(self.view):
-                    await self.writer.write(told)
-            await self.writer.write(response)
+            await (self._end(response) if is_last else self.writer.write(response))
+
+    async def _end(self, answer: Response) -> None:
+        """Says a tagged answer, and in front of it how far all was told, where that is less than it looks."""
+        if self.state.selected is not None:
+            for told in self.updates.held_back(self.view):
+                await self.writer.write(told)
+        await self.writer.write(answer)
 
     async def _news(self, tells_expunges: bool) -> Sequence[Response]:
         if self.state.selected is None or self.state.is_ending:
@@ -273,10 +277,10 @@ class Session:
             and not row.has_target
         ):
             raise Ended("The selected mailbox was deleted")
-        await self.writer.write(Status("NO", error.text, code, self.tag))
+        await self._end(Status("NO", error.text, code, self.tag))
 
     async def _refuse(self, tag: bytes, error: ProtocolError) -> None:
         self._bad += 1
-        await self.writer.write(Status("BAD", error.detail, tag=tag))
+        await self._end(Status("BAD", error.detail, tag=tag))
         if self._bad >= (BAD_BEFORE_LOGIN if self.state.account is None else BAD_AFTER_LOGIN):
             raise Ended("Too many bad commands")

@@ -17,7 +17,7 @@ async def test_passwords_wait_for_tls_from_elsewhere(store: MemoryStore) -> None
     connection.has_tls = True
     async with dialogues.door(store) as door:
         serving = asyncio.create_task(door_serves(door, connection))
-        await expect(connection, "* OK [CAPABILITY IMAP4rev1 LITERAL+ ID STARTTLS LOGINDISABLED] ...")
+        await expect(connection, "* OK [CAPABILITY IMAP4rev1 IMAP4rev2 LITERAL+ ID STARTTLS LOGINDISABLED] ...")
         connection.send(b'a LOGIN alice@example.org "%b"\r\n' % dialogues.PASSWORD)
         await expect(connection, "a NO [PRIVACYREQUIRED] ...")
         connection.send(b"b AUTHENTICATE PLAIN\r\n")
@@ -42,7 +42,7 @@ async def test_what_came_in_plain_text_behind_starttls_is_forgotten(store: Memor
         connection.send(b"a STARTTLS\r\nb CREATE injected\r\nc LOG")
         await expect(connection, "a OK Begin TLS now")
         connection.send(b"d CAPABILITY\r\n")
-        await expect(connection, "* CAPABILITY IMAP4rev1 LITERAL+ ID SASL-IR AUTH=PLAIN")
+        await expect(connection, "* CAPABILITY IMAP4rev1 IMAP4rev2 LITERAL+ ID SASL-IR AUTH=PLAIN")
         await expect(connection, "d OK ...")
         connection.send(b"")
         await serving
