@@ -171,7 +171,7 @@ class View:
         if runs:
             self.flags.add(count(runs))
             self._set(union(self.runs, runs))
-        self.skipped += subtract(((self.uid_next_told, uid_next - 1),), runs)
+        self.skipped = union(self.skipped, subtract(((self.uid_next_told, uid_next - 1),), runs))
         self.uid_next_told = uid_next
 
     def remove(self, runs: Runs) -> Runs:
