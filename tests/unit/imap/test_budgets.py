@@ -17,7 +17,9 @@ async def test_passwords_wait_for_tls_from_elsewhere(store: MemoryStore) -> None
     connection.has_tls = True
     async with dialogues.door(store) as door:
         serving = asyncio.create_task(door_serves(door, connection))
-        await expect(connection, "* OK [CAPABILITY IMAP4rev1 IMAP4rev2 LITERAL+ ID STARTTLS LOGINDISABLED] ...")
+        await expect(
+            connection, "* OK [CAPABILITY IMAP4rev1 IMAP4rev2 LITERAL+ ID STARTTLS LOGINDISABLED] ..."
+        )
         connection.send(b'a LOGIN alice@example.org "%b"\r\n' % dialogues.PASSWORD)
         await expect(connection, "a NO [PRIVACYREQUIRED] ...")
         connection.send(b"b AUTHENTICATE PLAIN\r\n")
