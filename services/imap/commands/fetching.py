@@ -69,7 +69,7 @@ class Fetch:
             yield session.no("A part has an encoding that is not known", "UNKNOWN-CTE")
             return
         if asked.found < count(asked.uids) and not self.messages.are_uids:
-            yield session.no("Some of these messages are gone", "EXPUNGEISSUED")
+            yield session.no("Some of these messages have been deleted", "EXPUNGEISSUED")
         else:
             yield session.ok("FETCH completed")
 

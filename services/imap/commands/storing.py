@@ -70,7 +70,7 @@ class Store:
                 yield told
             modified = self._modified(session, stored.modified)
         if found < count(uids) and not self.messages.are_uids:
-            yield session.no("Some of these messages are gone", modified or "EXPUNGEISSUED")
+            yield session.no("Some of these messages have been deleted", modified or "EXPUNGEISSUED")
         else:
             yield session.ok("STORE completed", modified)
 

@@ -75,6 +75,7 @@ class Updates:
         recent = await self._recent(selected, delta.added, delta.status) if delta.added else ()
         gone = intersect(view.runs, delta.expunged)
         holds_back = not tells_expunges and (bool(gone) or view.expunged_to < view.flags_to)
+        recents = view.recent_count
         if gone and not holds_back:
             told.append(Vanished(gone) if self._state.tells_vanished else Expunges(view.leaving(gone)))
             view.remove(gone)
@@ -84,6 +85,9 @@ class Updates:
         if delta.added:
             view.recent = union(view.recent, recent)
             told += self.exists(view)
+        elif view.recent_count != recents and not self._state.is_rev2:
+            # RFC 3501 §7.3.2: when the size of the mailbox changes; what EXPUNGE lowers is EXISTS alone.
+            told.append(Untagged(f"{view.recent_count} RECENT"))
         told += self.keywords(selected, delta.keywords)
         view.flags.put(view.numbers(delta.uids), delta.flags)
         flags_to, own = view.flags_to, view.own

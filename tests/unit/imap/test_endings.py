@@ -173,6 +173,7 @@ async def test_sessions_are_listed_and_can_be_ended(store: MemoryStore) -> None:
         await dialogues.meanwhile(store, "expunge INBOX 1")
         client.send(b"n NOOP\r\n")
         await expect(client, "* 1 EXPUNGE")
+        await expect(client, "* 0 RECENT")
         await expect(client, "n OK ...")
         await door.presence.beat()
         (moved,) = await store.sessions.list()

@@ -80,10 +80,19 @@ RULES = [
     Rule(
         "§7.5.1: announced while an expunge waits, and gone before that is told",
         "expunge 1, deliver| expunge 4",
-        "* 1 EXPUNGE, * 3 EXISTS, * 1 RECENT, * 3 EXPUNGE",
+        "* 1 EXPUNGE, * 3 EXISTS, * 1 RECENT, * 3 EXPUNGE, * 0 RECENT",
         "* 4 EXISTS, * 1 RECENT",
-        "* 1 EXPUNGE, * 3 EXPUNGE",
+        "* 1 EXPUNGE, * 3 EXPUNGE, * 0 RECENT",
     ),
+    Rule(
+        "RFC 3501 §7.3.2: how many are recent is told where an expunge changes it, and once",
+        "deliver| expunge 4, expunge 1",
+        "* 4 EXISTS, * 1 RECENT, * 1 EXPUNGE, * 3 EXPUNGE, * 0 RECENT",
+        "* 4 EXISTS, * 1 RECENT",
+        "* 1 EXPUNGE, * 3 EXPUNGE, * 0 RECENT",
+    ),
+    Rule("appendix E: nor is it told behind an expunge", "deliver| expunge 4, expunge 1",
+         "* 4 EXISTS, * 1 EXPUNGE, * 3 EXPUNGE", "* 4 EXISTS", "* 1 EXPUNGE, * 3 EXPUNGE", REV2),
     Rule(
         "§5.5: until then, numbers are those that the client knows",
         "expunge 1, flag 2 \\Seen",

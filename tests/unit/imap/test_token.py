@@ -49,7 +49,7 @@ async def test_a_message_that_was_never_told_has_no_number_afterwards() -> None:
     await life.move()
     assert life.selected.view.runs == ((1, 2),)
     told = await life.updates.catch_up(life.selected, tells_expunges=True)
-    assert [each.render() for each in told] == [b"* VANISHED 1\r\n"]
+    assert [each.render() for each in told] == [b"* VANISHED 1\r\n", b"* 1 RECENT\r\n"]
 
 
 async def test_a_token_keeps_what_was_enabled_and_who_it_is() -> None:
