@@ -90,10 +90,12 @@ class Cache:
             words = [str(self.uid_validity), str(self.modseq)]
             if draw.random() < 0.5:
                 words.append(render(runs_of(known)).decode() if known else "1")
-            if known and draw.random() < 0.5:
-                places = sorted(draw.sample(range(len(known)), draw.randint(1, min(4, len(known)))))
+            # Only of these does it know the numbers: above may be what was announced and not fetched.
+            certain = [uid for uid in known if uid <= complete]
+            if certain and draw.random() < 0.5:
+                places = sorted(draw.sample(range(len(certain)), draw.randint(1, min(4, len(certain)))))
                 numbers = ",".join(str(place + 1) for place in places)
-                words.append(f"({numbers} {','.join(str(known[place]) for place in places)})")
+                words.append(f"({numbers} {','.join(str(certain[place]) for place in places)})")
             await self.ask(client, f"SELECT INBOX (QRESYNC ({' '.join(words)}))")
         there = sorted(uid for uid in self.flags if uid <= complete)
         self.numbers[: len(there)] = there
