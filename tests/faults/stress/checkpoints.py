@@ -15,6 +15,7 @@ from tests.faults.stress.reading import UID_FLAGS, FetchMessages, ListAll, Noop,
 from tests.faults.stress.selecting import Select
 from tests.faults.stress.violations import Violation, expect
 from tests.faults.stress.world import World
+from tests.faults.stress.writing import StoreFlags
 
 WHOLE = ("(UID FLAGS BODY.PEEK[])", frozenset({"UID", "FLAGS", "BODY[]"}))
 AT_ONCE = 50
@@ -22,6 +23,8 @@ AT_ONCE = 50
 
 async def checkpoint(world: World, clients: Sequence[Client], seed: str) -> None:
     """Reports what does not agree to the world."""
+    chance = random.Random(f"{seed}/{sum(client.done.total() for client in clients)}")
+    await asyncio.gather(*(client.survive(_rush(client, chance.getrandbits(64))) for client in clients))
     await asyncio.gather(*(client.settle() for client in clients))
     for number, user in enumerate(world.users):
         reader = Client(900 + number, world, user, seed)
@@ -36,7 +39,6 @@ async def checkpoint(world: World, clients: Sequence[Client], seed: str) -> None
         except Violation as violation:
             violation.who = f"audit of {user.login}"
             world.report(violation)
-    chance = random.Random(seed)
     await asyncio.gather(
         *(
             client.survive(_examine(client, chance.getrandbits(64)))
@@ -44,6 +46,20 @@ async def checkpoint(world: World, clients: Sequence[Client], seed: str) -> None
             if client.model is not None
         )
     )
+
+
+async def _rush(client: Client, seed: int) -> bool:
+    """Everybody changes the same few messages at the same time, and most say that they need no answer.
+
+    What the others did a moment before must be told to each of them all the same. RFC 9051 §6.4.6.
+    """
+    chance, model = random.Random(seed), client.model
+    if model is not None and model.count and model.is_writable:
+        some, flag = model.messages[:3], chance.choice(choices.FLAGS)
+        is_silent = chance.random() < 0.7
+        mode = chance.choice(("+", "-"))
+        await client.perform([StoreFlags(model, some, False, mode, frozenset({flag}), is_silent)])
+    return True
 
 
 async def read_all(reader: Client) -> Mapping[int, Model] | None:

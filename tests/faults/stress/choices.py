@@ -41,7 +41,10 @@ if TYPE_CHECKING:
 FLAGS = ("\\Seen", "\\Answered", "\\Flagged", "\\Draft", "$Forwarded", "$Junk", "Urgent", "Later")
 FULL = 250  # messages of a mailbox above which odd uids go too
 PIPELINED = 0.4
-OPENED = (*names.KEEPERS, *names.KEEPERS, *names.KEEPERS, *names.WANDERERS, *names.CHURN, *names.ROVERS)
+RETURNING = 0.2
+# Half of all are in INBOX, and a third of what they do is done to its first messages, so that they meet.
+CROWDED = 3
+OPENED = (*(names.INBOX,) * 12, *names.KEEPERS * 2, *names.WANDERERS, *names.CHURN, *names.ROVERS)
 
 
 def choose(client: Client, chance: random.Random) -> list[Request]:
@@ -49,6 +52,10 @@ def choose(client: Client, chance: random.Random) -> list[Request]:
     model = client.model
     if model is None:
         return [_unselected(client, chance)]
+    if client.tells_vanished and client.last and client.last.forbids_expunge and chance.random() < RETURNING:
+        # Away while expunges are held back, and back again: HIGHESTMODSEQ must not have gone past them.
+        client.returning = model.name
+        return [Close("UNSELECT")]
     if model.first_unknown and chance.random() < 0.5:
         unknown = model.messages[model.first_unknown - 1 :]
         return [FetchMessages(model, unknown, are_uids=False)]
@@ -66,6 +73,9 @@ def choose(client: Client, chance: random.Random) -> list[Request]:
 
 
 def _unselected(client: Client, chance: random.Random) -> Request:
+    if client.returning:
+        name, client.returning = client.returning, ""
+        return _open(client, name, chance)
     if chance.random() < 0.7:
         return _select(client, None, chance)
     return chance.choice((_append, _manage, _status, _noop, _list))(client, None, chance)
@@ -85,6 +95,8 @@ def _some(model: Model, chance: random.Random, most: int = 40) -> tuple[list[Mes
     pool = model.known if are_uids else model.messages
     if not pool:
         return [], are_uids
+    if chance.random() < 0.3:
+        pool = pool[:CROWDED]
     size = min(len(pool), chance.choice((1, 1, 2, 5, most, len(pool))))
     if chance.random() < 0.5:
         return chance.sample(pool, size), are_uids
@@ -262,7 +274,11 @@ def _idle(client: Client, model: Model | None, chance: random.Random) -> Request
 
 
 def _select(client: Client, model: Model | None, chance: random.Random) -> Request:
-    name, is_writable = chance.choice(OPENED), chance.random() < 0.8
+    return _open(client, chance.choice(OPENED), chance)
+
+
+def _open(client: Client, name: str, chance: random.Random) -> Request:
+    is_writable = chance.random() < 0.8
     remembered = client.remembered.get(name)
     if not client.tells_vanished or remembered is None or chance.random() < 0.2:
         return Select(name, is_writable, " (CONDSTORE)" if client.tells_modseqs else "")

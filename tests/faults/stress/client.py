@@ -55,6 +55,8 @@ class Client:
         # Every third speaks plain IMAP, one CONDSTORE and one QRESYNC.
         self.extension = ("", "CONDSTORE", "QRESYNC")[number % 3]
         self.remembered: dict[str, Remembered] = {}
+        self.returning = ""  # the mailbox that is opened again next
+        self.last: Request | None = None  # what was answered last
         self._tags = self._sessions = self._connections = 0
 
     def next_session(self) -> str:
@@ -298,6 +300,7 @@ class Client:
         else:
             raise Violation("refused", f"{request.name} {request.octets()[:100]!r}: {tagged}")
         self.inflight.popleft()
+        self.last = request
         if self.model is not None:
             self.model.completed()
         self._count(request, tagged)

@@ -162,8 +162,8 @@ class Model:
         unknown = list(takewhile(lambda message: message.uid is None, self.messages[gap:]))
         for message in unknown:
             message.flags = None
-        is_new = uid >= self.uid_next
-        return next((message for message in unknown if message.is_new == is_new), None)
+        fitting = [message for message in unknown if message.is_new == (uid >= self.uid_next)]
+        return max(fitting, key=lambda message: message.is_left_out, default=None)
 
     def _may_expunge(self, what: str, ongoing: Sequence[Ongoing]) -> None:
         expect(ongoing, "EXPUNGE between commands", f"{what} while no command is in progress")
