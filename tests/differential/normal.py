@@ -21,7 +21,7 @@ _CHOSEN: Final = frozenset(("UIDVALIDITY", "HIGHESTMODSEQ", "MAILBOXID", "MODSEQ
 # Codes that a server may leave out, and whose absence changes nothing for a client.
 _OPTIONAL: Final = frozenset(("CAPABILITY", "CLIENTBUG", "ALERT"))
 # What a server need not tell when a mailbox is opened.
-_UNTOLD: Final = frozenset(("UNSEEN", "HIGHESTMODSEQ", "MAILBOXID"))
+_UNTOLD: Final = frozenset(("HIGHESTMODSEQ", "MAILBOXID"))
 _SET: Final = re.compile(r"[\d:,]+\Z")
 _SECTION: Final = re.compile(r"(BODY|BINARY|BINARY\.SIZE)\[(.*)\](<\d+>)?\Z", re.IGNORECASE | re.DOTALL)
 _TAGGED: Final = re.compile(rb"(OK|NO|BAD)( |\Z)")
