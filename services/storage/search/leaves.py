@@ -14,7 +14,7 @@ from services.mail.store.search import FIRST, LAST, Arrived, InBody, InField, In
 from services.storage.arrays import Bigints
 from services.storage.search import statements
 from services.storage.search.sources import Read
-from services.storage.transaction import Statement, Values
+from services.storage.transaction import Row, Statement, Values
 
 _FIELD_NAME: Final = re.compile(r"[!-9;-~]+")
 _LINE_ENDS: Final = frozenset("\r\n")
@@ -25,6 +25,7 @@ class Leaf:
     """One key with its statements: over a range of uids, and over single ones.
 
     cost: leaves are asked in this order. name: folded, of the field. text: folded.
+    over_near: the same over a range, where the bodies lie close together; is_scattered: they were found not to.
     """
 
     key: Key
@@ -34,11 +35,13 @@ class Leaf:
     values: dict[str, Any]
     name: str = ""
     text: str = ""
+    over_near: Statement | None = None
+    is_scattered: bool = False
 
     async def look(self, read: Read, key: Values, uids: Sequence[int], open_rows: int) -> Bounds:
         """What is found out about the rows in question; `possible` holds those whose text is not kept."""
         asked = chosen(open_rows, uids)
-        ((found, unprepared, several, groups),) = await read(*self._statement(key, asked))
+        found, unprepared, several, groups = await self._ask(read, key, asked)
         hits: list[int] = found or []
         if several:
             hits += [
@@ -55,8 +58,19 @@ class Leaf:
         """Whether a header field can hold the text."""
         return _LINE_ENDS.isdisjoint(self.text)
 
+    async def _ask(self, read: Read, key: Values, uids: list[int]) -> Row:
+        """Uids that have it, those whose text is not kept, and those with several such fields and what stands there."""
+        if self.over_near is not None and not self.is_scattered and _are_close(uids):
+            values = {**key, **self.values, "first": uids[0], "last": uids[-1]}
+            ((*answer, is_near),) = await read(self.over_near, values)
+            if is_near:
+                return tuple(answer)
+            self.is_scattered = True
+        (row,) = await read(*self._statement(key, uids))
+        return row
+
     def _statement(self, key: Values, uids: list[int]) -> tuple[Statement, Values]:
-        if uids[-1] - uids[0] < 2 * len(uids):
+        if _are_close(uids):
             return self.over_range, {**key, **self.values, "first": uids[0], "last": uids[-1]}
         return self.over_some, {**key, **self.values, "uids": Bigints(uids)}
 
@@ -70,15 +84,34 @@ def leaf_of(key: Key) -> Leaf | None:
             return Leaf(key, 0, statements.ARRIVED_RANGE, statements.ARRIVED_SOME, values)
         case Sent(since, before):
             values = {"since": max(since, FIRST), "before": min(before, LAST)}
-            return Leaf(key, 1, statements.SENT_RANGE, statements.SENT_SOME, values)
+            return Leaf(
+                key, 1, statements.SENT_RANGE, statements.SENT_SOME, values, over_near=statements.SENT_NEAR
+            )
         case InField(name, text):
             folded = fold(name) if _FIELD_NAME.fullmatch(name) else BREAK  # which stands in no header
             lead = {"lead": f"\n{folded}:"}
             if not text:
-                return Leaf(key, 1, statements.HAS_FIELD_RANGE, statements.HAS_FIELD_SOME, lead, folded)
+                return Leaf(
+                    key,
+                    1,
+                    statements.HAS_FIELD_RANGE,
+                    statements.HAS_FIELD_SOME,
+                    lead,
+                    folded,
+                    over_near=statements.HAS_FIELD_NEAR,
+                )
             wanted = fold(text)
             values = {**lead, "text": wanted}
-            return Leaf(key, 1, statements.FIELD_RANGE, statements.FIELD_SOME, values, folded, wanted)
+            return Leaf(
+                key,
+                1,
+                statements.FIELD_RANGE,
+                statements.FIELD_SOME,
+                values,
+                folded,
+                wanted,
+                statements.FIELD_NEAR,
+            )
         case InText(text) if _LINE_ENDS.isdisjoint(text):
             wanted = fold(text)
             return Leaf(key, 3, statements.TEXT_RANGE, statements.TEXT_SOME, {"text": wanted}, text=wanted)
@@ -86,6 +119,11 @@ def leaf_of(key: Key) -> Leaf | None:
             wanted = fold(text)
             return Leaf(key, 2, statements.BODY_RANGE, statements.BODY_SOME, {"text": wanted}, text=wanted)
     return None
+
+
+def _are_close(uids: list[int]) -> bool:
+    """Whether a range holds little else."""
+    return uids[-1] - uids[0] < 2 * len(uids)
 
 
 def _values(group: str, name: str) -> list[str]:

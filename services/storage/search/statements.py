@@ -95,6 +95,45 @@ _OF_TEXT: Final = """
     ) f
 """
 
+# Where the bodies of these messages lie close together, which is told: their headers as one range, not one by one.
+_NEAR: Final = """
+    WITH m AS MATERIALIZED (
+        SELECT m.uid, m.body_id FROM messages m
+        WHERE m.account_id = %(account_id)s AND m.mailbox_id = %(mailbox_id)s
+            AND m.uid BETWEEN %(first)s AND %(last)s
+    ), near AS MATERIALIZED (
+        SELECT min(body_id) AS first, max(body_id) AS last, max(body_id) - min(body_id) < 4 * count(*) AS is_near FROM m
+    )
+    SELECT array_agg(m.uid) FILTER (WHERE h.is_hit AND h.several IS NULL),
+        array_agg(m.uid) FILTER (WHERE h.body_id IS NULL), array_agg(m.uid) FILTER (WHERE h.several IS NOT NULL),
+        array_agg(h.several) FILTER (WHERE h.several IS NOT NULL), (SELECT is_near FROM near)
+    FROM m LEFT JOIN ("""
+_HEADERS_NEAR: Final = """
+        FROM header_text t WHERE t.account_id = %(account_id)s AND t.body_id BETWEEN (SELECT first FROM near)
+            AND (SELECT CASE WHEN is_near THEN last ELSE first - 1 END FROM near) OFFSET 0"""
+_NEAR_END: Final = """
+    ) h ON h.body_id = m.body_id
+"""
+_FIELD_NEAR: Final = """
+        SELECT f.body_id, strpos(f.field, %(text)s) > 0 AS is_hit,
+            CASE WHEN strpos(f.field, %(text)s) > 0 AND strpos(f.field, E'\\r') > 0 THEN f.field END AS several
+        FROM (
+            SELECT t.body_id, CASE WHEN strpos(t.folded, %(text)s) = 0 THEN ''
+                ELSE split_part(split_part(t.folded, %(lead)s, 2), E'\\n', 1) END AS field
+"""
+_HAS_FIELD_NEAR: Final = """
+        SELECT t.body_id, strpos(t.folded, %(lead)s) > 0 AS is_hit, NULL::text AS several
+"""
+_SENT_NEAR: Final = """
+        SELECT t.body_id, t.sent >= %(since)s AND t.sent < %(before)s AS is_hit, NULL::text AS several
+"""
+
+# Range of messages, then a range of header_text, by their primary keys.
+SENT_NEAR: Final = Statement("search: sent near", _NEAR + _SENT_NEAR + _HEADERS_NEAR + _NEAR_END)
+FIELD_NEAR: Final = Statement("search: field near", _NEAR + _FIELD_NEAR + _HEADERS_NEAR + ") f" + _NEAR_END)
+HAS_FIELD_NEAR: Final = Statement(
+    "search: has field near", _NEAR + _HAS_FIELD_NEAR + _HEADERS_NEAR + _NEAR_END
+)
 # Range of messages by its primary key.
 ARRIVED_RANGE: Final = Statement("search: arrived range", _ARRIVED + _RANGE_OF)
 # Primary key of messages, once for each uid.

@@ -83,7 +83,8 @@ class _Searching:
                 self._leaves.append((place, leaf))
         # What costs least comes first, so that less is left for the rest.
         self._leaves.sort(key=lambda each: each[1].cost)
-        self._rows = _FIRST_ROWS
+        looks_in_bodies = any(leaf.cost > 1 for _, leaf in self._leaves)
+        self._rows = _FIRST_ROWS if looks_in_bodies else WINDOW * BLOCK
         self.met_unprepared = False
 
     async def windows(self, runs: Runs) -> AsyncIterator[Rows]:

@@ -90,11 +90,11 @@ def has(message: Message, key: Key, keywords: tuple[str, ...]) -> bool:
             values = [value for field, value in _read(message).fields if fold(field) == fold(name)]
             return any(fold(text) in fold(value) for value in values)
         case InBody(text):
-            return any(fold(text) in fold(body) for body in _read(message).bodies)
+            return not text or any(fold(text) in fold(body) for body in _read(message).bodies)
         case InText(text):
             seen = _read(message)
             lines = [f"{name}:{value}" for name, value in seen.fields + seen.inner_fields]
-            return any(fold(text) in fold(each) for each in lines + seen.bodies)
+            return not text or any(fold(text) in fold(each) for each in lines + seen.bodies)
 
 
 def sent_day(seen: Read) -> int | None:
