@@ -61,6 +61,22 @@ def fetching(name: str, items: str, budget: float, seen: Callable[[bytes], str])
     return Workload(name, budget, run)
 
 
+def searching(name: str, keys: str, budget: float) -> Workload:
+    """SEARCH in the folder of 10,000. Numbers differ, since letters came in another order; how many were found, not."""
+
+    async def run(peer: Peer) -> tuple[float, str]:
+        connection = await wire.Imap.login(peer.imap, reader(SPOOL))
+        await connection.ask("SELECT INBOX")
+        began = time.perf_counter()
+        answer = await connection.ask(f"SEARCH {keys}")
+        seconds = time.perf_counter() - began
+        await connection.close()
+        found = re.search(rb"\* SEARCH([0-9 ]*)", answer)
+        return seconds, str(len(found[1].split()) if found else None)
+
+    return Workload(name, budget, run)
+
+
 def envelopes(answer: bytes) -> str:
     """The subjects, sorted: the two sides number letters in the order in which they came."""
     subjects = sorted(re.findall(rb'ENVELOPE \("[^"]*" "([^"]*)"', answer))
@@ -92,4 +108,6 @@ READINGS = (
         envelopes,
     ),
     fetching("bodies of 10,000, 41 MB", "BODY.PEEK[]", 1.0, bodies),
+    searching("search 10,000: SUBJECT", "SUBJECT ledger", 1.0),
+    searching("search 10,000: TEXT", "TEXT nowhere", 3.0),
 )
