@@ -19,35 +19,14 @@ from tests.faults.stress.cluster import Copies, copies, world_of
 from tests.faults.stress.kills import Killer
 from tests.faults.stress.world import World
 
-SEED = os.environ.get("RESTANTE_STRESS_SEED") or str(random.SystemRandom().randrange(10**6))
-SECONDS = float(os.environ.get("RESTANTE_STRESS_SECONDS") or 28)
+# Taken out, since a process of ours refuses to start with a setting that it does not know.
+SEED = os.environ.pop("RESTANTE_STRESS_SEED", "") or str(random.SystemRandom().randrange(10**6))
+SECONDS = float(os.environ.pop("RESTANTE_STRESS_SECONDS", "") or 28)
 KILLING_SECONDS = SECONDS / 2
 STRIDE = 4.0
 
-OFTEN = (
-    "FETCH",
-    "UID FETCH",
-    "STORE",
-    "UID STORE",
-    "SEARCH",
-    "UID SEARCH",
-    "APPEND",
-    "(deliver)",
-    "NOOP",
-    "SELECT",
-)
-RARELY = (
-    "UID COPY",
-    "EXPUNGE",
-    "UID EXPUNGE",
-    "IDLE",
-    "EXAMINE",
-    "CLOSE",
-    "CREATE",
-    "DELETE",
-    "RENAME",
-    "STATUS",
-)
+OFTEN = ("FETCH", "UID FETCH", "STORE", "UID STORE", "SEARCH", "UID SEARCH", "APPEND", "NOOP", "SELECT")
+RARELY = ("(deliver)", "UID COPY", "EXPUNGE", "UID EXPUNGE", "IDLE", "EXAMINE", "CREATE", "RENAME", "STATUS")
 
 _numbers = count(1)
 

@@ -43,7 +43,6 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     for noisy in ("asyncio", "grpc"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    say(f"RESTANTE_STRESS_SEED={options.seed} RESTANTE_STRESS_SECONDS={options.seconds:g}")
     world, done = asyncio.run(_dovecot(options) if options.dovecot else _restante(options))
     say(", ".join(f"{name} {count}" for name, count in sorted(done.items())))
     if world.violations:

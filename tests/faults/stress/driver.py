@@ -38,6 +38,7 @@ async def run(
     disturb: called once while the clients work between two checkpoints. stride: seconds between those.
     """
     loop, began = asyncio.get_running_loop(), time.monotonic()
+    logger.info("RESTANTE_STRESS_SEED=%s RESTANTE_STRESS_SECONDS=%g", seed, seconds)
     await _prepare(world, seed)
     crowd = [Client(n, world, user, seed) for n, user in enumerate(_users(world, clients), 1)]
     ends = loop.time() + seconds
