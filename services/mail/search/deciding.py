@@ -109,9 +109,21 @@ def among(runs: Runs, uids: Sequence[int]) -> int:
 
 
 def of_uids(wanted: Iterable[int], uids: Sequence[int]) -> int:
-    """The rows with these single uids."""
-    chosen = set(wanted)
-    return where([uid in chosen for uid in uids]) if chosen else 0
+    """The rows with these single uids; others are passed over."""
+    if not uids:
+        return 0
+    digits = bytearray(b"0") * len(uids)
+    first, last = uids[0], uids[-1]
+    if last - first == len(uids) - 1:
+        for uid in wanted:
+            if first <= uid <= last:
+                digits[first - uid - 1] = 49
+    else:
+        rows = {uid: row for row, uid in enumerate(uids)}
+        for uid in wanted:
+            if (row := rows.get(uid)) is not None:
+                digits[-1 - row] = 49
+    return int(digits, 2)
 
 
 def chosen(rows: int, column: Sequence[int]) -> list[int]:

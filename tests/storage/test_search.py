@@ -1,0 +1,91 @@
+"""What a search costs, and the texts that are kept for it."""
+
+import asyncio
+
+from services.mail.store.mailboxes import MailboxKey
+from services.mail.store.search import (
+    Arrived,
+    Everything,
+    Flagged,
+    InBody,
+    InField,
+    InText,
+    Operator,
+    Query,
+    Sized,
+)
+from services.mail.store.uids import LAST_UID
+from services.storage.store import PostgresStore, StoreSettings, open_store
+from services.storage.sweep.sweeper import SweepSettings
+from services.storage.transaction import Statement
+from tests.storage.conftest import inbox, letter
+
+KEPT = Statement("kept", "SELECT (SELECT count(*) FROM header_text), (SELECT count(*) FROM body_text)")
+
+
+async def find(store: PostgresStore, mailbox: MailboxKey, *query: object) -> list[int]:
+    """All uids."""
+    asked: Query = query  # type: ignore[assignment]
+    parts = store.search.search(mailbox, ((1, LAST_UID),), asked)
+    return [uid async for part in parts for uid in part.uids]
+
+
+async def kept(store: PostgresStore) -> tuple[int, int]:
+    """Rows of header_text and body_text."""
+    (row,) = await store.database.read(KEPT, {})
+    return row[0], row[1]
+
+
+async def test_a_search_costs_a_few_statements_and_reads_no_body_for_what_is_cheap(
+    store: PostgresStore,
+) -> None:
+    """The mailbox, its blocks, and one for each text that is still in question."""
+    mailbox = await inbox(store)
+    await asyncio.gather(*(store.deliveries.deliver(letter(mailbox)) for _ in range(500)))
+    await store.indexer.catch_up(mailbox.account_id)
+    for query, statements, found in [
+        ((Flagged("\\Seen"),), 2, 0),
+        ((Sized(most=10), Operator.NOT), 2, 500),
+        ((Arrived(since=0),), 3, 500),
+        ((InField("subject", "hello"),), 3, 500),
+        ((InText("body"),), 3, 500),
+        ((InField("subject", "hello"), InBody("nowhere"), Operator.AND), 4, 0),
+        ((InField("subject", "nowhere"), InBody("body"), Operator.AND), 3, 0),
+        ((Flagged("\\Seen"), InBody("body"), Operator.AND), 2, 0),
+    ]:
+        before = dict(store.counts.by_name), store.counts.statements
+        assert len(await find(store, mailbox, *query)) == found
+        assert store.counts.statements - before[1] == statements, query
+        assert store.counts.by_name.get("search: sources", 0) == before[0].get("search: sources", 0)
+
+
+async def test_texts_follow_deliveries_and_go_with_their_messages(database_url: str) -> None:
+    settings = StoreSettings(sweep=SweepSettings(dead_seconds=0), index_seconds=0.01)
+    async with open_store(database_url, settings=settings) as store:
+        await store.accounts.add_domain("storage.test")
+        mailbox = await inbox(store)
+        await asyncio.gather(*(store.deliveries.deliver(letter(mailbox)) for _ in range(30)))
+        async with asyncio.timeout(20):
+            while await kept(store) != (30, 30):  # noqa: ASYNC110 - the indexer is what is waited for
+                await asyncio.sleep(0.01)
+        await store.messages.copy(mailbox, ((1, 1),), "INBOX")
+        await store.messages.expunge(mailbox, ((1, 10),), even_undeleted=True)
+        await store.sweeper.sweep()
+        assert await kept(store) == (21, 21)  # the first body has a copy
+        assert await find(store, mailbox, Everything()) == list(range(11, 32))
+        assert await find(store, mailbox, InBody("body")) == list(range(11, 32))
+
+
+async def test_a_search_that_met_texts_that_are_not_kept_has_them_kept(database_url: str) -> None:
+    """As after a copy of storage has died before it came to that."""
+    async with open_store(database_url, settings=StoreSettings(index_seconds=3600)) as store:
+        await store.accounts.add_domain("storage.test")
+        mailbox = await inbox(store)
+        await store.deliveries.deliver(letter(mailbox))
+    async with open_store(database_url, settings=StoreSettings(index_seconds=0.01)) as store:
+        assert await kept(store) == (0, 0)
+        assert await find(store, mailbox, InBody("body")) == [1]
+        async with asyncio.timeout(20):
+            while await kept(store) != (1, 1):  # noqa: ASYNC110 - the indexer is what is waited for
+                await asyncio.sleep(0.01)
+        assert await find(store, mailbox, InBody("body")) == [1]
