@@ -58,6 +58,15 @@ async def test_within_its_own_mailbox_it_gets_a_new_uid(subject: Subject) -> Non
     assert await subject.live(inbox) == [3, 4, 5]
 
 
+async def test_uids_that_nobody_has_yet_stay_out_of_it(subject: Subject) -> None:
+    """RFC 6851 §3.3: the copies get such uids, and are not what was moved."""
+    inbox = await subject.inbox()
+    await subject.fill(inbox, 2)
+    moved = await subject.store.messages.move(inbox, ((1, 500),), "INBOX")
+    assert (moved.sources, moved.targets) == (((1, 2),), ((3, 4),))
+    assert await subject.live(inbox) == [3, 4]
+
+
 async def test_where_the_target_is_missing_nothing_goes(subject: Subject) -> None:
     """RFC 6851 §3.3."""
     inbox = await subject.inbox()
@@ -100,4 +109,15 @@ async def test_a_repeated_request_id_moves_nothing_more(subject: Subject) -> Non
     await subject.fill(inbox, 3)
     first = await subject.store.messages.move(inbox, ((1, 2),), "Target", request_id)
     assert await subject.store.messages.move(inbox, ((1, 2),), "Target", request_id) == first
+    assert (await subject.live(inbox), await subject.live(target)) == ([3], [1, 2])
+
+
+async def test_what_came_before_the_repetition_stays(subject: Subject) -> None:
+    """A lost answer is asked for again with the same uids, which may name more by then."""
+    inbox, request_id = await subject.inbox(), uuid4()
+    target = await target_of(subject, inbox)
+    await subject.fill(inbox, 2)
+    first = await subject.store.messages.move(inbox, EVERY, "Target", request_id)
+    await subject.fill(inbox, 1)
+    assert await subject.store.messages.move(inbox, EVERY, "Target", request_id) == first
     assert (await subject.live(inbox), await subject.live(target)) == ([3], [1, 2])

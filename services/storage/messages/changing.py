@@ -283,14 +283,17 @@ EXPUNGE: Final = Statement(
     """,
 )
 
-# Primary key of requests, then those of EXPUNGE. After COPY in its transaction: what arrived goes, or nothing.
+# Primary key of requests, then those of EXPUNGE. After COPY in its transaction: what its request says that it copied
+# goes, and nothing else, whatever else these uids name by now.
 MOVE_AWAY: Final = Statement(
     "move away",
     EXPUNGE.text.replace(
-        "(%(even_undeleted)s OR deleted > 0)",
-        """EXISTS (
-            SELECT FROM requests WHERE account_id = %(account_id)s AND request_id = %(moved_by)s::uuid
-        )""",
+        "unnest(%(blocks)s::bigint[], %(masks)s::bigint[]) AS a (block, mask)",
+        """(
+            SELECT r.answer[n][1] AS block, r.answer[n][2] AS mask
+            FROM requests r CROSS JOIN LATERAL generate_series(2, array_length(r.answer, 1)) AS s (n)
+            WHERE r.account_id = %(account_id)s AND r.request_id = %(moved_by)s::uuid
+        ) a""",
     ),
 )
 
