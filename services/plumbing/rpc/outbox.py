@@ -1,7 +1,7 @@
 """What waits for the one writer of a stream.
 
-The rule: no timer. What queued while the last message was being written goes together as the next, with what one turn of
-the loop adds to it; alone, a frame goes at once.
+The rule: no timer. What queued while the last message was being written goes together as the next, with what one turn
+of the loop adds to it; alone, a frame goes at once.
 """
 
 import asyncio

@@ -22,14 +22,20 @@ class HeldAccounts:
     """Resolves an address when its name is let go; `now` at once."""
 
     asked: list[str] = field(default_factory=list)
+    is_asked: asyncio.Event = field(default_factory=asyncio.Event)
+    has_ended: asyncio.Event = field(default_factory=asyncio.Event)
     let_go: dict[str, asyncio.Event] = field(default_factory=dict)
 
     async def resolve(self, address: str, size: int = 0) -> Recipient:
         """See the port."""
         self.asked.append(address)
-        if address != "now":
-            await self.let_go.setdefault(address, asyncio.Event()).wait()
-        return Recipient(1, 1, address)
+        self.is_asked.set()
+        try:
+            if address != "now":
+                await self.let_go.setdefault(address, asyncio.Event()).wait()
+            return Recipient(1, 1, address)
+        finally:
+            self.has_ended.set()
 
 
 @pytest.fixture
@@ -119,6 +125,18 @@ async def test_a_call_ends_at_its_deadline(site: Site, accounts: HeldAccounts) -
         answer = await next_answer(exchange)
         assert answer.refusal.name == "InvalidArgument"
         exchange.cancel()
+
+
+async def test_a_call_ends_at_its_deadline_when_its_caller_is_gone(
+    site: Site, accounts: HeldAccounts
+) -> None:
+    await site.add()
+    async with asyncio.timeout(5), grpc.aio.insecure_channel(site.storage) as channel:
+        exchange = exchange_pb2_grpc.ExchangeServiceStub(channel).Exchange(metadata=SHOWN)
+        await exchange.write(exchange_pb2.ExchangeRequest(calls=[resolve_call(1, "never", timeout_ms=300)]))
+        await accounts.is_asked.wait()
+        exchange.cancel()
+        await accounts.has_ended.wait()
 
 
 async def test_a_caller_waits_no_longer_than_its_patience(site: Site, accounts: HeldAccounts) -> None:

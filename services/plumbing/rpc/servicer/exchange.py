@@ -76,7 +76,8 @@ class Exchange:
             self._outbox.close()
             await writer
         finally:
-            self._deadlines.close()
+            if not self._calls:  # else they end at their deadlines, though nobody hears of it
+                self._deadlines.close()
             herald.cancel()
             writer.cancel()
 
