@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NoReturn
 from uuid import UUID
 
@@ -19,7 +20,7 @@ from services.imap.session.state import Selected, SessionState, State
 from services.imap.session.updates import Updates
 from services.imap.session.view import View
 from services.imap.session.writer import Writer
-from services.mail.errors import MailboxNotFound, MailError, ProtocolError, wording
+from services.mail.errors import MailboxNotFound, MailError, ProtocolError, StoreUnavailable, wording
 from services.mail.imap import framing
 from services.mail.imap.arguments import Arguments
 from services.mail.imap.responses import Continuation, Response, Status
@@ -236,8 +237,10 @@ class Session:
         async for response in command.run(self):
             is_last = isinstance(response, Status) and response.tag == self.tag
             if is_last and row.states & State.SELECTED and not self._told:
-                for news in await self._news(tells_expunges):
-                    await self.writer.write(news)
+                # What was done is answered so even if the store has gone since: else the client would do it twice.
+                with suppress(StoreUnavailable):
+                    for news in await self._news(tells_expunges):
+                        await self.writer.write(news)
             await (self._end(response) if is_last else self.writer.write(response))
 
     async def _end(self, answer: Response) -> None:

@@ -34,6 +34,8 @@ class Noop(WithoutArguments):
     """NOOP: RFC 9051 §6.1.2. What was acknowledged anywhere before it is shown."""
 
     async def run(self, session: Session) -> AsyncIterator[Response]:
+        for news in await session.catch_up(tells_expunges=True):
+            yield news
         yield session.ok("NOOP completed")
 
 

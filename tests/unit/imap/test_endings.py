@@ -63,6 +63,37 @@ async def test_a_session_in_idle_stays_while_the_store_is_away(store: MemoryStor
         await expect(client, "i OK ...")
 
 
+async def test_what_was_done_is_said_even_if_the_news_cannot_be_asked_for(store: MemoryStore) -> None:
+    """Else the client would append its message again. NOOP, which is there for the news, is refused."""
+
+    class Away:
+        is_away = False
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(store.mailboxes, name)
+
+        async def highest_modseq(self, mailbox: Any) -> int:
+            if self.is_away:
+                raise StoreUnavailable
+            return await store.mailboxes.highest_modseq(mailbox)
+
+    away = Away()
+    parts = {part.name: getattr(store, part.name) for part in dataclasses.fields(Store)}
+    forgetful: Any = Store(**{**parts, "mailboxes": away})
+    async with dialogues.door(forgetful) as door, dialogues.in_memory(door) as client:
+        await logged_in_to(client, "INBOX")
+        away.is_away = True
+        client.send(b"a APPEND INBOX {6+}\r\na: b\r\n\r\n")
+        await expect(client, "a OK [APPENDUID ...")
+        client.send(b"b NOOP\r\n")
+        await expect(client, "b NO ...")
+        away.is_away = False
+        client.send(b"c NOOP\r\n")
+        await expect(client, "* 1 EXISTS")
+        await expect(client, "* 1 RECENT")
+        await expect(client, "c OK ...")
+
+
 async def test_a_process_that_stops_says_bye(store: MemoryStore) -> None:
     """RFC 9051 §7.1.5."""
     connection = MemoryConnection()
