@@ -171,4 +171,4 @@ def test_no_arguments_of_list_are_a_bug(octets: bytes, are_names_utf8: bool) -> 
         ).found()
     except (ProtocolError, MailError):
         return
-    assert len(list(found)) <= 3
+    assert len([each for each in found if each is not None]) <= 2  # what is only looked at is not told
