@@ -16,7 +16,8 @@ _IDENTITY: Final = frozenset((b"", b"7bit", b"8bit", b"binary"))
 _NOT_BASE64: Final = bytes(
     set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")
 )
-_TRAILING: Final = re.compile(rb"[ \t]++(?=\r?\n)")
+# Begun only where white space begins: long stretches of it would be looked at from each of their octets.
+_TRAILING: Final = re.compile(rb"(?<![ \t])[ \t]++(?=\r?\n)")
 
 
 def is_known(encoding: bytes) -> bool:

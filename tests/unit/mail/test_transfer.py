@@ -2,6 +2,7 @@
 
 import base64
 import quopri
+import time
 
 import pytest
 from hypothesis import given
@@ -64,6 +65,14 @@ def test_a_line_without_an_end_is_not_held_back() -> None:
     kept = sum(len(undoing.feed(b"=41" * 10_000)) for _ in range(30))
     assert 300_000 - kept <= LONGEST_LINE
     assert kept + len(undoing.finish()) == 300_000
+
+
+def test_white_space_that_ends_no_line_costs_its_length() -> None:
+    """A hundred times as much would take ten thousand times as long: minutes."""
+    octets = b" " * 250_000 + b"x\r\n"
+    began = time.process_time()
+    assert undone(b"quoted-printable", octets) == octets
+    assert time.process_time() - began < 1
 
 
 def test_only_what_is_known_is_undone() -> None:
