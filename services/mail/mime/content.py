@@ -15,9 +15,8 @@ Parameters = list[tuple[bytes, bytes]]
 
 _TYPE = re.compile(rb"[ \t]*+([^][()<>@,;:\\\"/?= \t]++)[ \t]*+/[ \t]*+([^][()<>@,;:\\\"/?= \t]++)[ \t]*+")
 _TOKEN = re.compile(rb"[^][()<>@,;:\\\"/?= \t]++")
-_PARAMETER = re.compile(
-    rb"[ \t;]*+([^ \t;=\"()]++)[ \t]*+=[ \t]*+(?:\"((?:[^\"\\]++|\\.?)*+)\"?|([^ \t;\"()]++))"
-)
+_BETWEEN = re.compile(rb"[ \t;]*+")
+_PARAMETER = re.compile(rb"([^ \t;=\"()]++)[ \t]*+=[ \t]*+(?:\"((?:[^\"\\]++|\\.?)*+)\"?|([^ \t;\"()]++))")
 _NEXT = re.compile(rb"(?:[^;\"]++|\"(?:[^\"\\]++|\\.)*+\"?)*+;?")
 _COMMENT = re.compile(rb"[()]|\\.|\"(?:[^\"\\]++|\\.)*+\"?")
 _ESCAPE = re.compile(rb"\\(.)")
@@ -82,6 +81,8 @@ def parameters(value: bytes, position: int) -> Parameters:
     found: Parameters = []
     has_sections = False
     while position < len(value) and len(found) < PARAMETERS_LIMIT:
+        if between := _BETWEEN.match(value, position):
+            position = between.end()
         match = _PARAMETER.match(value, position)
         if match:
             name, quoted, plain = match.groups()

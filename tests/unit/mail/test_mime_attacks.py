@@ -1,5 +1,6 @@
 """Messages made to be expensive: the cost grows with the octets, and the answer is bounded."""
 
+import time
 from collections.abc import Callable
 
 import pytest
@@ -42,6 +43,7 @@ ATTACKS = {
     "escapes": b'To: "' + b"\\" * 500_001 + b"\r\n\r\n",
     "parameters": b"Content-Type: a/b" + b"; c=d" * 100_000 + b"\r\n\r\n",
     "sections": b"Content-Type: a/b" + b"".join(b"; c*%d=d" % n for n in range(50_000)) + b"\r\n\r\n",
+    "semicolons": b"Content-Type: a/b" + b";" * 200_000 + b"\r\n\r\n",
     "equal signs": b"Content-Type: a/b" + b"; a" * 200_000 + b"=" * 200_000 + b"\r\n\r\n",
     "languages": b"Content-Language: " + b"a," * 500_000 + b"\r\n\r\n",
 }
@@ -60,6 +62,15 @@ def test_an_attack_costs_octets_in_proportion_and_a_bounded_answer(attack: str) 
     cut, cutting = feed(message, [10_007] * (len(message) // 10_007))
     assert cut == whole
     assert cutting.visited <= 20 * len(message)
+
+
+@pytest.mark.parametrize("between", [b";", b"; ", b"a;", b'";"', b"a=;"])
+def test_parameters_cost_what_their_octets_cost(between: bytes) -> None:
+    """Attacks 20: were it their square, this would take a minute."""
+    message = b"Content-Type: a/b" + between * (250_000 // len(between)) + b"\r\n\r\n"
+    began = time.process_time()
+    scan(message)
+    assert time.process_time() - began < 2
 
 
 def test_parts_beyond_the_limit_belong_to_the_last_one() -> None:
