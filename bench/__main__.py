@@ -20,6 +20,8 @@ async def measure(workload: Workload, sides: tuple[Peer, Peer], rounds: int) -> 
     for turn in range(rounds + 1):
         seen = []
         for side, taken in zip(sides, times, strict=True):
+            # What one side still does behind its last turn is not to slow down the other's.
+            await peers.quiet()
             seconds, digest = await workload.run(side)
             seen.append(digest)
             if turn:  # the first turn warms both sides up

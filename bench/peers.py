@@ -188,6 +188,22 @@ def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
     raise SystemExit(f"nothing answers at port {port}: {json.dumps(words)}")
 
 
+async def quiet() -> None:
+    """Waits until the machine has little to do, ten seconds at most."""
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
+        idle, total = _idle_and_total()
+        await asyncio.sleep(0.25)
+        later, all_of_it = _idle_and_total()
+        if later - idle >= 0.85 * (all_of_it - total):
+            return
+
+
+def _idle_and_total() -> tuple[int, int]:
+    ticks = [int(field) for field in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]]
+    return ticks[3] + ticks[4], sum(ticks[:8])
+
+
 def free_port() -> int:
     """A port that nobody uses now."""
     with socket.socket() as listening:

@@ -1,13 +1,13 @@
 """Gathers the letters that wait right now into one transaction.
 
-The rule: no timer. A batch is what queued while the last one committed, bounded by count and octets. A letter whose
-account is busy leaves the batch whole; an exception rolls the batch back and its letters run one by one; one request id
-is never twice in a batch or in flight.
+The rule: no timer. A batch is what queued while the last one committed, bounded by count and octets; no two under way
+have an account in common. A letter whose account is busy leaves the batch whole; an exception rolls the batch back and
+its letters run one by one; one request id is never twice in a batch or in flight.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -30,11 +30,15 @@ _PAUSE_SECONDS: Final = 0.1
 
 @dataclass(frozen=True, slots=True)
 class GatherSettings:
-    """max_letters, max_octets: of one batch. slots: transactions that may wait for busy accounts at once."""
+    """max_letters, max_octets: of one batch. slots: transactions that may wait for busy accounts at once.
+
+    writers: batches that may be under way at once; the second is made ready while the first commits.
+    """
 
     max_letters: int = 200
     max_octets: int = 4 * 1024 * 1024
     slots: int = 4
+    writers: int = 2
 
 
 @dataclass(slots=True)
@@ -61,7 +65,7 @@ class _Entry:
 
 
 class Gatherer:
-    """One writer for everybody's letters, a lane for each busy account, and a few who wait alone."""
+    """Writers for everybody's letters, a lane for each busy account, and a few who wait alone."""
 
     def __init__(self, database: Database, settings: GatherSettings = GatherSettings()) -> None:
         self._database = database
@@ -71,7 +75,8 @@ class Gatherer:
         self._flying: dict[UUID, _Entry] = {}
         self._slots = asyncio.Semaphore(settings.slots)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._is_writing = False
+        self._writers = 0
+        self._written: set[int] = set()
 
     async def close(self) -> None:
         """Waits for what was taken."""
@@ -81,7 +86,7 @@ class Gatherer:
     @property
     def waiting(self) -> int:
         """Letters that were passed over and wait for busy accounts; 0 while a batch is under way."""
-        return 0 if self._is_writing else len(self._flying)
+        return 0 if self._writers else len(self._flying)
 
     async def submit(self, letter: Waiting) -> list[Outcome]:
         """What became of each copy. The caller may be cancelled; a letter that was taken is stored all the same.
@@ -99,8 +104,10 @@ class Gatherer:
             lane.append(entry)
         else:
             self._queue.append(entry)
-            if not self._is_writing:
-                self._is_writing = True
+            if not self._writers or (
+                self._writers < self._settings.writers and letter.is_apart(self._written)
+            ):
+                self._writers += 1
                 self._start(self._write())
         return await entry.answer
 
@@ -120,22 +127,34 @@ class Gatherer:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _next_batch(self, queue: deque[_Entry]) -> list[_Entry]:
+    def _next_batch(self, queue: deque[_Entry], passing: Collection[int] = ()) -> list[_Entry]:
+        """The letters that go now, in their order. passing: accounts whose letters stay where they are."""
         batch: list[_Entry] = []
+        passed: list[_Entry] = []
         octets = 0
-        while queue and len(batch) < self._settings.max_letters:
-            octets += queue[0].letter.weight
+        while queue and len(batch) + len(passed) < self._settings.max_letters:
+            entry = queue[0]
+            if passing and not entry.letter.is_apart(passing):
+                passed.append(queue.popleft())
+                continue
+            octets += entry.letter.weight
             if batch and octets > self._settings.max_octets:
                 break
             batch.append(queue.popleft())
+        queue.extendleft(reversed(passed))
         return batch
 
     async def _write(self) -> None:
         try:
-            while batch := self._next_batch(self._queue):
-                await self._run(batch)
+            while batch := self._next_batch(self._queue, self._written):
+                accounts = {account_id for entry in batch for account_id in entry.letter.accounts}
+                self._written |= accounts
+                try:
+                    await self._run(batch)
+                finally:
+                    self._written -= accounts
         finally:
-            self._is_writing = False
+            self._writers -= 1
 
     async def _run(self, batch: Sequence[_Entry]) -> None:
         """One autocommitted statement; busy accounts are passed over."""

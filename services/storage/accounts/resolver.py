@@ -1,6 +1,6 @@
 """Looks recipients up together: those that wait right now share one statement.
 
-The rule: no timer. What is looked up next is what queued while the last statement was under way; a caller that went
+The rule: no timer. What is looked up next is what queued while the last statements were under way; a caller that went
 away takes nothing from the others.
 """
 
@@ -14,6 +14,8 @@ from services.storage.arrays import Bigints, Texts
 from services.storage.transaction import Database, Row
 
 MAX_TOGETHER: Final = 200
+# Statements under way: the second is made ready while the first is answered.
+STATEMENTS: Final = 2
 
 _Ask = tuple[Sequence[str], int, "asyncio.Future[Row | None]"]
 
@@ -24,7 +26,8 @@ class Resolver:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._asked: deque[_Ask] = deque()
-        self._task: asyncio.Task[None] | None = None
+        self._statements = 0
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def find(self, candidates: Sequence[str], size: int) -> Row | None:
         """Address, account_id, is_enabled, mailbox_id of INBOX and whether `size` octets fit, of the first that exists.
@@ -33,8 +36,11 @@ class Resolver:
         """
         answer: asyncio.Future[Row | None] = asyncio.get_running_loop().create_future()
         self._asked.append((candidates, max(size, 0), answer))
-        if self._task is None:
-            self._task = asyncio.create_task(self._look_up())
+        if self._statements < STATEMENTS:
+            self._statements += 1
+            task = asyncio.create_task(self._look_up())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
         return await answer
 
     async def _look_up(self) -> None:
@@ -43,7 +49,7 @@ class Resolver:
                 batch = [self._asked.popleft() for _ in range(min(len(self._asked), MAX_TOGETHER))]
                 await self._answer(batch)
         finally:
-            self._task = None
+            self._statements -= 1
 
     async def _answer(self, batch: Sequence[_Ask]) -> None:
         numbers, addresses, sizes = Bigints(), Texts(), Bigints()

@@ -4,7 +4,7 @@ The rule: letters of a batch are numbered from 1 as PostgreSQL's arrays are, and
 request id belongs to.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -69,6 +69,10 @@ class Waiting:
     def __post_init__(self) -> None:
         self.accounts = tuple(sorted({copy.mailbox.account_id for copy in self.copies}))
         self.weight = sum(len(copy.head) for copy in self.copies) + len(self.content.octets or b"")
+
+    def is_apart(self, accounts: Collection[int]) -> bool:
+        """Whether none of the letter's accounts is one of these."""
+        return not any(account_id in accounts for account_id in self.accounts)
 
 
 def parameters(letters: Sequence[Waiting], *, is_passing: bool, is_alone: bool) -> dict[str, Any]:

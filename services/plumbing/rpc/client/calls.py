@@ -79,6 +79,10 @@ class Calls:
         """A call that changes something."""
         return self.one(await self.ask(request, kind, is_repeatable, self.patience.write), kind)
 
+    async def write_encoded(self, field: int, payload: bytes, kind: type[R]) -> R:
+        """The same, repeatable, of a request on the exchange that is encoded already."""
+        return self.one(await self._send(field, "", payload, kind, True, self.patience.write), kind)
+
     @staticmethod
     def one(asked: Asked, kind: type[R]) -> R:
         """The answer of a call that has one."""
@@ -88,8 +92,20 @@ class Calls:
 
     async def ask(self, request: Message, kind: type[Message], is_repeatable: bool, seconds: float) -> Asked:
         """Raises StoreUnavailable, StorageFailed, and what the rpc refuses with."""
-        field = FIELDS.get(request.DESCRIPTOR.full_name)
-        payload = request.SerializeToString()
+        name = request.DESCRIPTOR.full_name
+        return await self._send(
+            FIELDS.get(name), name, request.SerializeToString(), kind, is_repeatable, seconds
+        )
+
+    async def _send(
+        self,
+        field: int | None,
+        name: str,
+        payload: bytes,
+        kind: type[Message],
+        is_repeatable: bool,
+        seconds: float,
+    ) -> Asked:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         while True:
@@ -100,7 +116,7 @@ class Calls:
                 left = deadline - loop.time()
                 if field is not None:
                     return await link.ask(field, payload, left)
-                return await call_alone(link, PATHS[request.DESCRIPTOR.full_name], payload, kind, left)
+                return await call_alone(link, PATHS[name], payload, kind, left)
             except NotTaken:
                 pass
             except LinkLost:
