@@ -64,29 +64,30 @@ def _read_unusual(value: bytes, position: int, found: list[Entry]) -> None:
     """Everything else: groups, comments, routes, obsolete forms and garbage."""
     pieces: list[tuple[str, bytes]] = []
     comment: bytes | None = None
-    is_grouped = is_angled = is_route = False
+    is_grouped = is_angled = is_route = has_words = False
     for kind, text in _pieces(value, position):
         if len(found) >= ENTRIES_LIMIT:
             pieces, comment = [], None
             break
         if kind == "comment":
             # A name in a comment stands behind its address; one in front is a remark.
-            comment = text if _trimmed(pieces) else comment
+            comment = text if has_words else comment
         elif text in {b",", b";"} and kind == "mark" and not (is_route and text == b","):
             _close(pieces, comment, found)
-            pieces, comment, is_angled, is_route = [], None, False, False
+            pieces, comment, is_angled, is_route, has_words = [], None, False, False, False
             if text == b";" and is_grouped:
                 found.append(GROUP_END)
                 is_grouped = False
         elif text == b":" and kind == "mark" and not is_angled and not is_grouped:
             found.append((None, None, _words(pieces) or b"", None))
-            pieces, comment, is_grouped = [], None, True
+            pieces, comment, is_grouped, has_words = [], None, True, False
         else:
             if kind == "mark":
                 # A comma inside angle brackets belongs to a source route, which begins with @, or the bracket is open.
                 is_route = text == b"@" and (is_route or pieces[-1:] == [("mark", b"<")])
                 is_angled = text == b"<" or (is_angled and text != b">")
             pieces.append((kind, text))
+            has_words = has_words or kind != "space"
     _close(pieces, comment, found)
     if is_grouped:
         found.append(GROUP_END)

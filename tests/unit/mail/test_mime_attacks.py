@@ -73,6 +73,15 @@ def test_parameters_cost_what_their_octets_cost(between: bytes) -> None:
     assert time.process_time() - began < 2
 
 
+@pytest.mark.parametrize("unit", [b"(a)b", b" (a)", b'" "@', b"<a", b"a:b"])
+def test_addresses_cost_what_their_octets_cost(unit: bytes) -> None:
+    """Attacks 20, with comments between words."""
+    message = b"To: " + unit * (250_000 // len(unit)) + b"\r\n\r\n"
+    began = time.process_time()
+    scan(message)
+    assert time.process_time() - began < 2
+
+
 def test_parts_beyond_the_limit_belong_to_the_last_one() -> None:
     """RFC 2046 §5.1: the part at hand takes the rest."""
     message = multipart(1, lambda _: b"x") + b"\r\n\r\ny\r\n--x" * (PARTS_LIMIT + 500)
