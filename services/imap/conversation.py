@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NoReturn
 from uuid import UUID
 
@@ -238,9 +237,14 @@ class Session:
             is_last = isinstance(response, Status) and response.tag == self.tag
             if is_last and row.states & State.SELECTED and not self._told:
                 # What was done is answered so even if the store has gone since: else the client would do it twice.
-                with suppress(StoreUnavailable):
+                try:
                     for news in await self._news(tells_expunges):
                         await self.writer.write(news)
+                except StoreUnavailable:
+                    pass
+                except Ended:
+                    await self._end(response)
+                    raise
             await (self._end(response) if is_last else self.writer.write(response))
 
     async def _end(self, answer: Response) -> None:
