@@ -12,6 +12,8 @@ from bench.peers import Peer
 from bench.workloads import Workload
 
 MARK = "<!-- bench -->"
+# Seconds that the texts of a filled folder may take to be kept for searching.
+PATIENCE = 180.0
 
 
 async def measure(workload: Workload, sides: tuple[Peer, Peer], rounds: int) -> str:
@@ -52,6 +54,7 @@ async def compare(sides: tuple[Peer, Peer], chosen: tuple[str, ...], rounds: int
         print(f"filling folders of {workloads.FOLDER:,}", file=sys.stderr)
         for side in sides:
             await workloads.fill(side)
+        await peers.quiet(PATIENCE)
     for workload in readings:
         table.append(await measure(workload, sides, rounds))
         print(table[-1], flush=True)

@@ -188,9 +188,9 @@ def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
     raise SystemExit(f"nothing answers at port {port}: {json.dumps(words)}")
 
 
-async def quiet() -> None:
-    """Waits until the machine has little to do, ten seconds at most."""
-    until = time.monotonic() + 10
+async def quiet(seconds: float = 10.0) -> None:
+    """Waits until the machine has little to do, so many seconds at most."""
+    until = time.monotonic() + seconds
     while time.monotonic() < until:
         idle, total = _idle_and_total()
         await asyncio.sleep(0.25)
