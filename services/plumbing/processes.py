@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import sys
+import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, NoReturn, TypeVar
 
@@ -24,8 +25,10 @@ from services.plumbing.settings import Settings
 log = logs.get(__name__)
 
 READY_FD = "RESTANTE_READY_FD"
-# After drain_seconds main has this long to give up what is left before it is cancelled.
+# After drain_seconds main has this long to give up what is left before it is cancelled; and after main, its loop.
 CANCEL_SECONDS = 5.0
+# A signal this soon after the first is the same one: the kernel tells of a dead parent once for each of its threads.
+SAME_SECONDS = 1.0
 
 S = TypeVar("S", bound=Settings)
 # What a process can do instead of serving: by its name, what it is for, and what does it and answers the exit code.
@@ -36,12 +39,14 @@ NO_TASKS: Final[Mapping[str, tuple[str, Callable[[Settings], int]]]] = {}
 class Process:
     """What main gets to know about its own process.
 
-    stopping: set once the process was told to stop. name: as in the log and in RESTANTE_<NAME>_….
+    stopping: set once the process was told to stop. told_at: when that was, in loop time.
+    name: as in the log and in RESTANTE_<NAME>_….
     """
 
     def __init__(self, name: str, settings: Settings) -> None:
         self.name = name
         self.stopping = asyncio.Event()
+        self.told_at = 0.0
         self.is_ready = False
         self._admin = AdminPort(
             settings.admin_address, settings.admin_port, lambda: self.is_ready and not self.stopping.is_set()
@@ -177,8 +182,19 @@ async def supervise(name: str, settings: S, main: Callable[[S, Process], Awaitab
             reason.address, reason.port, type(settings).name_of_port(settings, reason.port)
         ) from None
     finally:
+        end_without_fail(CANCEL_SECONDS)
         await process.stop_admin()
     log.info("stopped")
+
+
+def end_without_fail(seconds: float) -> None:
+    """Ends the process so much later, if the loop has not been closed by then.
+
+    Its tasks are cancelled once, and some take that for a failed attempt and try again (psycopg_pool's workers).
+    """
+    timer = threading.Timer(seconds, os._exit, (1,))
+    timer.daemon = True
+    timer.start()
 
 
 async def main_after_admin(
@@ -191,9 +207,11 @@ async def main_after_admin(
 
 def stop(process: Process, task: "asyncio.Future[None]", seconds: float) -> None:
     """The signal handler: tells main to stop, and bounds how long it may take; a second signal does not wait."""
-    if process.stopping.is_set():
+    loop = asyncio.get_running_loop()
+    if not process.stopping.is_set():
+        log.info("stopping")
+        process.stopping.set()
+        process.told_at = loop.time()
+        loop.call_later(seconds, task.cancel)
+    elif loop.time() - process.told_at > SAME_SECONDS:
         task.cancel()
-        return
-    log.info("stopping")
-    process.stopping.set()
-    asyncio.get_running_loop().call_later(seconds, task.cancel)

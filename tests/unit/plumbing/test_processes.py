@@ -77,6 +77,24 @@ def test_a_process_says_that_it_is_ready_and_stops_on_a_signal(number: signal.Si
         assert {each["process"] for each in events} == {"pop3"}
 
 
+def test_signals_that_come_together_are_one() -> None:
+    """The kernel tells of a parent's death once for each of its threads; that is nobody's second Ctrl-C."""
+    with started() as (process, _):
+        for _ in range(20):
+            process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 0
+        assert [json.loads(line)["event"] for line in errors.splitlines()] == ["ready", "stopping", "stopped"]
+
+
+def test_a_task_that_cannot_be_cancelled_holds_nothing_up() -> None:
+    """psycopg_pool's workers take a cancellation for a failed attempt, and try again."""
+    with started(RESTANTE_POP3_WORKS_ON="true") as (process, _):
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=60)
+        assert json.loads(errors.splitlines()[-1])["event"] == "stopped"
+
+
 def test_a_port_in_use_is_one_line_that_names_the_setting() -> None:
     """Exit code 1."""
     with started() as (_, told):
