@@ -1,7 +1,7 @@
 """The conversation with one client: octets in, commands one after another, answers out. RFC 9051 §5.
 
 The rule: exactly one command runs at a time and each gets exactly one tagged answer, whatever goes wrong in it; what
-was pipelined is answered in one write.
+was pipelined is answered in one write. Between two reads a session is its token, and nothing else that would be missed.
 """
 
 from __future__ import annotations
@@ -16,12 +16,14 @@ from services.imap import registry
 from services.imap.incoming import Ended, Incoming
 from services.imap.registry import Command, Row
 from services.imap.session.state import Selected, SessionState, State
+from services.imap.session.token import Token, resume
 from services.imap.session.updates import Updates
 from services.imap.session.view import View
 from services.imap.session.writer import Writer
 from services.mail.errors import MailboxNotFound, MailError, ProtocolError, StoreUnavailable, wording
 from services.mail.imap import framing
 from services.mail.imap.arguments import Arguments
+from services.mail.imap.framing import Framing
 from services.mail.imap.responses import Continuation, Response, Status
 from services.mail.store import Store
 from services.mail.store.accounts import Account
@@ -37,18 +39,22 @@ log = logs.get(__name__)
 BAD_BEFORE_LOGIN: Final = 3
 BAD_AFTER_LOGIN: Final = 20  # in a row: clients that ask for what is not announced may stay for days
 _CERTAIN: Final = ("LITERAL+",)
+_DELETED: Final = "The selected mailbox was deleted"
 
 
 class Session:
-    """What a command may use: the state, the store, and the way to the client."""
+    """What a command may use: the state, the store, and the way to the client.
 
-    def __init__(self, door: Door, connection: Connection) -> None:
+    framing: finds where a command ends; whoever holds the socket elsewhere may have done so already.
+    """
+
+    def __init__(self, door: Door, connection: Connection, framing: Framing | None = None) -> None:
         self.door = door
         self.connection = connection
         self.state = SessionState()
         self.updates = Updates(door.store, self.state)
         self.writer = Writer(connection)
-        self.incoming = Incoming(door, connection, self.state, self.writer)
+        self.incoming = Incoming(door, connection, framing or Framing(), self.state, self.writer)
         self.tag = b"*"
         self.name = ""
         self._bad = 0
@@ -161,15 +167,43 @@ class Session:
         self.incoming.forget()
         await self.connection.start_tls(answer.render())
 
+    # --- from process to process
+
+    def token(self) -> Token | None:
+        """What another process needs to go on, whenever the connection is read; None before login."""
+        return None if self.state.account is None else Token.of(self.state)
+
+    async def _resume(self, token: Token) -> None:
+        """Goes on where the session of this token was left. Raises Ended where that cannot be."""
+        try:
+            state = await resume(self.store, token, self.door.folders)
+        except MailboxNotFound:
+            raise Ended(_DELETED) from None
+        except MailError as error:
+            raise Ended(error.text, wording(error).imap or "") from None
+        if state.account is None or not self.log_in(state.account):
+            raise Ended("Too many sessions of this account", "LIMIT")
+        self.state.selected, self.state.enabled, self.state.idling = (
+            state.selected,
+            state.enabled,
+            state.idling,
+        )
+        self._report()
+        if state.idling:
+            await self._run(state.idling + b" IDLE")
+
     # --- the loop
 
-    async def converse(self) -> None:
-        """Greets, and answers until the end."""
-        if self.connection.buffered():
+    async def converse(self, token: Token | None = None) -> None:
+        """Greets, or goes on as the session of this token; answers until the end."""
+        if token is None and self.connection.buffered():
             log.warning("client talked before the greeting")
         try:
             async with self._until_login:
-                await self.writer.write(Status("OK", "Restante ready", self.capabilities()))
+                if token is None:
+                    await self.writer.write(Status("OK", "Restante ready", self.capabilities()))
+                else:
+                    await self._resume(token)
                 while not self.state.is_ending:
                     await self._answer(await self.incoming.event())
         except Ended as end:
@@ -249,6 +283,7 @@ class Session:
 
     async def _end(self, answer: Response) -> None:
         """Says a tagged answer, and in front of it how far all was told, where that is less than it looks."""
+        self.state.idling = b""
         if self.state.selected is not None:
             for told in self.updates.held_back(self.view):
                 await self.writer.write(told)
@@ -260,7 +295,7 @@ class Session:
         try:
             return await self.updates.catch_up(self.state.selected, tells_expunges)
         except MailboxNotFound:
-            raise Ended("The selected mailbox was deleted") from None
+            raise Ended(_DELETED) from None
 
     def _report(self) -> None:
         """Lets operators and the sweeper know what is selected, and how far the client was told."""
@@ -283,7 +318,7 @@ class Session:
             and row.states is State.SELECTED
             and not row.has_target
         ):
-            raise Ended("The selected mailbox was deleted")
+            raise Ended(_DELETED)
         await self._end(Status("NO", error.text, code, self.tag))
 
     async def _refuse(self, tag: bytes, error: ProtocolError) -> None:

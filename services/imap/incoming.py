@@ -1,11 +1,13 @@
 """What one client sends, piece by piece and each within its time: commands, raw lines, APPEND's message.
 
-The rule: octets are waited for only here (and in IDLE), after every answer has left; whatever is wrong with a command,
-the next one is found where the client put it, or the connection ends.
+The rule: octets are waited for only here, after every answer has left; so whenever the connection is read, the
+session's token says what the client was told. Whatever is wrong with a command, the next one is found where the client
+put it, or the connection ends.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Final
 
@@ -13,7 +15,7 @@ from services.imap.session.state import SessionState
 from services.imap.session.writer import Writer
 from services.mail.errors import ProtocolError
 from services.mail.imap import framing
-from services.mail.imap.framing import Framing
+from services.mail.imap.framing import Framing, MessageStart
 from services.mail.imap.responses import Continuation
 from services.plumbing.net.connection import Connection
 
@@ -35,13 +37,15 @@ class Ended(Exception):
 class Incoming:
     """The way in of one connection."""
 
-    def __init__(self, door: Door, connection: Connection, state: SessionState, writer: Writer) -> None:
+    def __init__(
+        self, door: Door, connection: Connection, framing: Framing, state: SessionState, writer: Writer
+    ) -> None:
         self._door = door
         self._connection = connection
         self._state = state
         self._writer = writer
-        self._framing = Framing()
-        self._message: framing.MessageStart | None = None
+        self._framing = framing
+        self._message: MessageStart | None = None
         self._message_left = False
         self._is_asked_to_end = False
 
@@ -51,7 +55,7 @@ class Incoming:
             await self._receive()
         if isinstance(event, framing.Refused) and event.fatal:
             raise Ended(event.text, "TOOBIG")
-        if isinstance(event, framing.MessageStart):
+        if isinstance(event, MessageStart):
             self._message = event
         return event
 
@@ -68,7 +72,21 @@ class Incoming:
         except ValueError:
             raise Ended("Line too long") from None
 
-    def received(self, octets: bytes) -> None:
+    async def octets_or(self, changed: asyncio.Event, seconds: float) -> None:
+        """Waits for octets or for a change, and no longer than this. Raises Ended."""
+        await self._writer.flush()
+        reading = asyncio.ensure_future(self._connection.read())
+        waiting = asyncio.ensure_future(changed.wait())
+        try:
+            await asyncio.wait((reading, waiting), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            if reading.done():
+                self._take(reading.result())
+        finally:
+            reading.cancel()
+            waiting.cancel()
+            await asyncio.wait((reading, waiting))  # a connection has one reader
+
+    def _take(self, octets: bytes) -> None:
         """Takes what the socket gave; nothing is the end of the stream. Raises Ended."""
         if not octets:
             raise Ended(self._reason)
@@ -124,7 +142,7 @@ class Incoming:
         await self._writer.flush()
         if self._door.stopping.is_set() or self._is_asked_to_end:
             raise Ended(self._reason)
-        self.received(await self._read(self._door.settings.idle_seconds))
+        self._take(await self._read(self._door.settings.idle_seconds))
 
     async def _read(self, seconds: float) -> bytes:
         """The next octets; what only saves time is given up where they take a while."""

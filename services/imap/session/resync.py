@@ -7,10 +7,11 @@ are compared one by one. Nothing is told as gone that the view still shows: that
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from services.imap.session.view import View
-from services.mail.errors import BehindFloor
+from services.mail.errors import BehindFloor, MailboxNotFound
 from services.mail.store import Store
 from services.mail.store.mailboxes import MailboxKey, Opened
 from services.mail.store.messages import Items, Page
@@ -42,10 +43,15 @@ async def changed_since(store: Store, key: MailboxKey, view: View, modseq: int, 
 
 async def reopened(store: Store, key: MailboxKey) -> Opened | None:
     """The mailbox of this key as it is now, whatever its name is by now; None where it is gone."""
-    listing = await store.mailboxes.list(key.account_id)
-    name = next((each.name for each in listing.mailboxes if each.key == key), None)
-    opened = await store.mailboxes.open(key.account_id, name, False) if name is not None else None
-    return opened if opened is not None and opened.mailbox.key == key else None
+    while True:
+        listing = await store.mailboxes.list(key.account_id)
+        name = next((each.name for each in listing.mailboxes if each.key == key), None)
+        if name is None:
+            return None
+        with suppress(MailboxNotFound):  # renamed since, as below
+            opened = await store.mailboxes.open(key.account_id, name, False)
+            if opened.mailbox.key == key:
+                return opened
 
 
 async def _compared(store: Store, key: MailboxKey, view: View, modseq: int, known: Runs) -> Page:

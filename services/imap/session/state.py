@@ -43,11 +43,12 @@ class Selected:
 
 @dataclass(slots=True)
 class SessionState:
-    """Who is logged in, which mailbox is selected, and what was enabled."""
+    """Who is logged in, which mailbox is selected, and what was enabled. idling: the tag of IDLE while it runs."""
 
     account: Account | None = None
     selected: Selected | None = None
     enabled: Extension = Extension.NOTHING
+    idling: bytes = b""
     is_ending: bool = False
 
     @property

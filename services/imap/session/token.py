@@ -7,11 +7,10 @@ from the marks: what lives below `uid_next_told`, and what went after `expunged_
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from services.imap.session.folders import Picture
+from services.imap.session.folders import Folders
 from services.imap.session.resync import reopened
 from services.imap.session.state import Extension, Selected, SessionState
 from services.imap.session.view import View
@@ -44,11 +43,12 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A logged-in session between two commands. enabled: `Extension` as a number."""
+    """A logged-in session between two commands, or in IDLE. enabled: `Extension` as a number; idling: IDLE's tag."""
 
     account_id: int
     address: str
     enabled: int
+    idling: str
     told: Told | None
 
     @classmethod
@@ -70,44 +70,45 @@ class Token:
                 saved=view.saved,
                 skipped=view.skipped,
             )
-        return cls(state.account.account_id, state.account.address, state.enabled.value, told)
+        account = state.account
+        return cls(account.account_id, account.address, state.enabled.value, state.idling.decode(), told)
 
     def encode(self) -> bytes:
         """Octets that `decode` reads, in this version of the program and the next."""
         told = self.told and [getattr(self.told, name) for name in Told.__slots__]
-        return json.dumps(
-            [VERSION, self.account_id, self.address, self.enabled, told], separators=(",", ":")
-        ).encode()
+        fields = [VERSION, self.account_id, self.address, self.enabled, self.idling, told]
+        return json.dumps(fields, separators=(",", ":")).encode()
 
     @classmethod
     def decode(cls, octets: bytes) -> Token:
         """Raises ValueError for what is no token of this version."""
         try:
-            version, account_id, address, enabled, fields = json.loads(octets)
+            version, account_id, address, enabled, idling, fields = json.loads(octets)
             told = None if fields is None else Told(*map(_frozen, fields))
         except (TypeError, ValueError) as error:
             raise ValueError("not a session's token") from error
         if version != VERSION:
             raise ValueError("a session's token of another version")
-        return cls(account_id, address, enabled, told)
+        return cls(account_id, address, enabled, idling, told)
 
 
-async def resume(store: Store, token: Token, share: Callable[[Runs], Picture] = Picture) -> SessionState:
+async def resume(store: Store, token: Token, folders: Folders) -> SessionState:
     """The state of the session whose token this is; the next catch-up tells what has happened since.
 
+    folders: those of the process that takes it up.
     Raises AccountUnknown, AccountDisabled, MailboxNotFound; BehindFloor where the log no longer tells what went.
     """
     account = await store.accounts.find_account(token.address)
     if account.account_id != token.account_id or not account.is_enabled:
         raise AccountDisabled
-    state = SessionState(account, enabled=Extension(token.enabled))
+    state = SessionState(account, enabled=Extension(token.enabled), idling=token.idling.encode())
     if token.told is not None:
-        state.selected = await _selected(store, token.account_id, token.told, share)
+        key = MailboxKey(token.account_id, token.told.mailbox_id)
+        state.selected = await _selected(store, key, token.told, folders)
     return state
 
 
-async def _selected(store: Store, account_id: int, told: Told, share: Callable[[Runs], Picture]) -> Selected:
-    key = MailboxKey(account_id, told.mailbox_id)
+async def _selected(store: Store, key: MailboxKey, told: Told, folders: Folders) -> Selected:
     opened = await reopened(store, key)
     if opened is None:
         raise MailboxNotFound
@@ -116,7 +117,8 @@ async def _selected(store: Store, account_id: int, told: Told, share: Callable[[
     below = ((1, told.uid_next_told - 1),) if told.uid_next_told > 1 else ()
     live = intersect(from_masks(opened.blocks, opened.masks), below)
     runs = union(live, subtract(delta.expunged, told.skipped))
-    view = View(runs, told.uid_next_told, told.expunged_to, opened.keywords[: told.keywords], share=share)
+    keywords = opened.keywords[: told.keywords]
+    view = View(runs, told.uid_next_told, told.expunged_to, keywords, share=folders.sharing(key))
     view.flags_to = told.flags_to
     view.own = frozenset(told.own)
     view.recent, view.saved, view.skipped = told.recent, told.saved, told.skipped

@@ -3,6 +3,7 @@
 import random
 from dataclasses import dataclass
 
+from services.imap.session.folders import Folders
 from services.imap.session.state import Extension, Selected, SessionState
 from services.imap.session.token import Token, resume
 from services.imap.session.updates import Updates
@@ -48,7 +49,7 @@ class Life:
     async def move(self) -> None:
         """Another process takes it up: nothing is left but the octets of its token."""
         token = Token.of(self.state).encode()
-        self.state = await resume(self.store, Token.decode(token))
+        self.state = await resume(self.store, Token.decode(token), Folders())
         self.updates = Updates(self.store, self.state)
 
     async def live(self, step: str, draw: random.Random) -> None:
