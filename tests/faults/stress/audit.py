@@ -26,11 +26,20 @@ def audit(ledger: Ledger, truth: Iterable[Model]) -> None:
 
 def _claim(ledger: Ledger, there: Mapping[Place, str]) -> None:
     """Everything that was ever seen has a reason, and each reason brought one message."""
+    left: dict[str, list[Place]] | None = None
     for place in sorted({*there, *ledger.names} - ledger.origin.keys()):
         name = ledger.names.get(place, "")
+        mailbox = there.get(place) or ledger.mailboxes.get(place.validity, "")
+        if (
+            left is None and mailbox != names.INBOX
+        ):  # INBOX was the first mailbox, so all that was in it is known now
+            left = _left_inbox(ledger, there)
         if name in ledger.delivered | ledger.perhaps and name not in ledger.claimed:
             ledger.claimed.add(name)
             ledger.origin[place] = None
+        elif left and _may_be_renamed(ledger, mailbox) and (sources := left.get(name)):
+            ledger.renamed.add(sources[-1])
+            ledger.origin[place] = sources.pop()
         elif (source := _lost_copy(ledger, name, there)) is not None:
             ledger.origin[place] = source
         else:
@@ -39,7 +48,29 @@ def _claim(ledger: Ledger, there: Mapping[Place, str]) -> None:
             )
             raise Violation("doubled", f"{words}, and nothing put it there")
     never = ledger.delivered - ledger.claimed
+    if ledger.is_scattered:  # what is not there went to a mailbox that was deleted before anybody looked
+        ledger.is_scattered = False
+        ledger.claimed |= never
+        ledger.moving |= ledger.in_inbox() - there.keys()
+        return
     expect(not never, "lost", f"delivered and not there: {sorted(never)[:10]}")
+
+
+def _left_inbox(ledger: Ledger, there: Mapping[Place, str]) -> dict[str, list[Place]]:
+    """What is not in INBOX any more, by letter; last what nothing else than its RENAME can have taken."""
+    left: dict[str, list[Place]] = {}
+    for place in sorted(ledger.in_inbox() - there.keys() - ledger.renamed, reverse=True):
+        left.setdefault(ledger.name(place), []).append(place)
+    for places in left.values():
+        places.sort(key=ledger.may_go, reverse=True)
+    return left
+
+
+def _may_be_renamed(ledger: Ledger, mailbox: str) -> bool:
+    """Whether INBOX was renamed to this; rovers are renamed further."""
+    if names.is_perishable(mailbox):
+        return any(map(names.is_perishable, ledger.renames))
+    return mailbox in ledger.renames
 
 
 def _lost_copy(ledger: Ledger, name: str, there: Mapping[Place, str]) -> Place | None:
@@ -64,8 +95,8 @@ def _check_losses(ledger: Ledger, there: Mapping[Place, str]) -> None:
 def _check_expunged(ledger: Ledger, there: Mapping[Place, str]) -> None:
     back = [place for place in ledger.expunged if place in there]
     expect(not back, "expunged comes back", f"{back[:5]} were told to be expunged")
-    # A COPY without an answer may have brought what had \\Deleted, to a uid that nobody knows.
-    known = ledger.origin if ledger.lost else ledger.expunged
+    # A COPY without an answer or a RENAME of INBOX may have brought what had \\Deleted, to a uid that nobody knows.
+    known = ledger.origin if ledger.lost or ledger.renames else ledger.expunged
     groundless = [place for place in ledger.expunged if place in known and not ledger.may_go(place)]
     expect(
         not groundless,

@@ -31,7 +31,7 @@ from tests.faults.stress.reading import (
 )
 from tests.faults.stress.remembering import spell
 from tests.faults.stress.requests import Request
-from tests.faults.stress.selecting import Close, Create, Delete, Rename, Select
+from tests.faults.stress.selecting import Close, Create, Delete, Rename, RenameInbox, Select
 from tests.faults.stress.world import Undecided
 from tests.faults.stress.writing import DELETED, Append, Copy, Expunge, Move, StoreFlags, UidExpunge
 
@@ -44,7 +44,14 @@ PIPELINED = 0.4
 RETURNING = 0.2
 # Half of all are in INBOX, and a third of what they do is done to its first messages, so that they meet.
 CROWDED = 3
-OPENED = (*(names.INBOX,) * 12, *names.KEEPERS * 2, *names.WANDERERS, *names.CHURN, *names.ROVERS)
+OPENED = (
+    *(names.INBOX,) * 12,
+    *names.KEEPERS * 2,
+    *names.WANDERERS,
+    *names.ATTICS[:3],
+    *names.CHURN,
+    *names.ROVERS,
+)
 
 
 def choose(client: Client, chance: random.Random) -> list[Request]:
@@ -250,9 +257,10 @@ def _manage(client: Client, model: Model | None, chance: random.Random) -> Reque
             Delete(chance.choice(names.PERISHABLE)),
             Rename(one, other),
             Rename(place, another),
+            RenameInbox(chance.choice((*names.ATTICS, *names.ROVERS))),
         ],
         # Dovecot's sessions do not survive that a mailbox is renamed.
-        (5, 3, 2, 2) if client.world.is_ours else (5, 3, 0, 0),
+        (10, 6, 4, 4, 3) if client.world.is_ours else (10, 6, 0, 0, 0),
     )[0]
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import NamedTuple
 
-from tests.faults.stress.names import is_perishable, is_renamed
+from tests.faults.stress.names import INBOX, is_perishable, is_renamed
 from tests.faults.stress.violations import expect
 
 MARK = b"X-Stress: "
@@ -60,6 +60,9 @@ class Ledger:
         self.doomed: set[Place] = set()  # may have had \Deleted
         self.moving: set[Place] = set()
         self.moved: set[Place] = set()
+        self.renames: set[str] = set()  # where RENAMEs of INBOX may have put what was in it
+        self.renamed: set[Place] = set()  # what one of them took there
+        self.is_scattered = False  # since the last audit, one went where others may delete it
         self.expunged: dict[Place, str] = {}
         self.deletions = self.deletions_ended = 0  # DELETEs sent, and answered
         self.perishable: set[int] = set()
@@ -164,7 +167,7 @@ class Ledger:
         """Whether somebody gave a reason to expunge this."""
         at: Place | None = place
         while at is not None:
-            if at in self.doomed or (at == place and at in self.moving):
+            if at in self.doomed or (at == place and (at in self.moving or at in self.renamed)):
                 return True
             at = self.origin.get(at)
         return place.validity in self.perishable
@@ -172,6 +175,15 @@ class Ledger:
     def lose(self, is_move: bool, target: str, sources: Iterable[Place]) -> None:
         """A COPY or MOVE may or may not have happened."""
         self.lost.append(Lost(is_move, target, set(sources)))
+
+    def in_inbox(self) -> set[Place]:
+        """All that was ever acknowledged in INBOX, which keeps its UIDVALIDITY."""
+        return {place for place in self.origin if self.mailboxes.get(place.validity) == INBOX}
+
+    def empty_inbox(self, target: str) -> None:
+        """A RENAME of INBOX has happened, or may have."""
+        self.renames.add(target)
+        self.is_scattered |= is_perishable(target)
 
     def gone(self, place: Place, who: str) -> None:
         """Somebody was told that a message was expunged; whether it might is asked later, by `audit`."""

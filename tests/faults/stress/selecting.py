@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from tests.faults.stress import names
+from tests.faults.stress.ledger import Place
 from tests.faults.stress.model import Model
 from tests.faults.stress.remembering import Remembered, take_up
 from tests.faults.stress.replies import Condition, Reply, Tagged
@@ -172,3 +173,25 @@ class Rename(Create):
 
     def octets(self) -> bytes:
         return f"RENAME {self.mailbox} {self.new_name}".encode()
+
+
+class RenameInbox(Rename):
+    """RENAME of INBOX: RFC 9051 §6.3.6. What is in it goes to a new mailbox, with new uids; INBOX stays, empty."""
+
+    refusals = frozenset({"ALREADYEXISTS"})
+
+    def __init__(self, new_name: str) -> None:
+        super().__init__(names.INBOX, new_name)
+        self.taken: set[Place] = set()
+
+    def sent(self, client: Client) -> None:
+        super().sent(client)
+        self.taken = client.ledger.in_inbox()
+
+    def done(self, client: Client, tagged: Tagged) -> None:
+        client.ledger.moved |= self.taken
+        client.ledger.empty_inbox(self.new_name)
+        client.done["(INBOX renamed)"] += 1
+
+    def lost(self, client: Client) -> None:
+        client.ledger.empty_inbox(self.new_name)

@@ -15,8 +15,8 @@ from tests.faults.stress.model import Message, Model
 from tests.faults.stress.violations import Violation
 from tests.faults.stress.world import User, World
 
-INBOX, WORK, CHURN = 7, 8, 9
-NAMES = {INBOX: "INBOX", WORK: "Work", CHURN: "Churn-0"}
+INBOX, WORK, CHURN, ATTIC = 7, 8, 9, 10
+NAMES = {INBOX: "INBOX", WORK: "Work", CHURN: "Churn-0", ATTIC: "Attic-0"}
 
 
 def truth_of(ledger: Ledger, *there: tuple[int, int, str]) -> list[Model]:
@@ -187,3 +187,47 @@ async def test_a_client_that_was_told_something_else_than_there_is(mine: Mapping
         await agree(client, model_of(mine), truth)
     with pytest.raises(Violation, match="agreement"):
         await agree(client, model_of({1: "\\Seen", 2: ""}), {})
+
+
+RENAMED = [(ATTIC, 1, "a/1"), (ATTIC, 2, "a/2")]
+
+
+@pytest.mark.parametrize(
+    ("rule", "there"),
+    [
+        ("", RENAMED),
+        ("", [*RENAMED, (INBOX, 2, "a/3")]),
+        ("lost", RENAMED[1:]),
+        ("lost", RENAMED[:1]),
+        ("moved", [(INBOX, 1, "a/1"), *RENAMED[1:]]),
+        ("doubled", [*RENAMED, (ATTIC, 3, "a/1")]),
+        ("doubled", [*RENAMED[1:], (WORK, 1, "a/1")]),
+        ("doubled", [(INBOX, 1, "a/1"), *RENAMED]),
+    ],
+)
+def test_what_was_in_inbox_is_in_its_new_mailbox_once(rule: str, there: list[tuple[int, int, str]]) -> None:
+    """RFC 9051 §6.3.6; a/3 was appended after it."""
+    ledger = a_ledger()
+    ledger.opened("INBOX", INBOX, 0)
+    ledger.moved |= ledger.in_inbox()
+    ledger.empty_inbox("Attic-0")
+    if (INBOX, 2, "a/3") in there:
+        ledger.placed(Place(INBOX, 2), "a/3")
+    if not rule:
+        check(ledger, *there)
+        check(ledger, *there)
+        return
+    with pytest.raises(Violation) as caught:
+        check(ledger, *there)
+    assert caught.value.rule == rule
+
+
+def test_what_was_in_inbox_is_gone_with_its_new_mailbox() -> None:
+    """A rover may be deleted before anybody looks; what comes afterwards is held against the rules again."""
+    ledger = a_ledger()
+    ledger.opened("INBOX", INBOX, 0)
+    ledger.empty_inbox("Rove-a")
+    check(ledger)
+    ledger.placed(Place(INBOX, 2), "a/3")
+    with pytest.raises(Violation, match="lost"):
+        check(ledger)

@@ -148,6 +148,17 @@ def test_two_winners_of_one_state() -> None:
         store(2, 52)
 
 
+def test_who_changes_nothing_wins_nothing() -> None:
+    """It had the flag at 30 already; the news behind the answer is what others made of it meanwhile."""
+    world = a_world()
+    for number, tells in ((1, (30, 52)), (2, (51,))):
+        client, model = opened(world, number, extension="CONDSTORE")
+        flags = frozenset({"\\Seen"})
+        begin(client, StoreUnchanged(model, model.messages[:1], False, "+", flags, 30))
+        told = (f"* 1 FETCH (UID 2 FLAGS (\\Seen) MODSEQ ({modseq}))" for modseq in tells)
+        hear(client, *told, "t OK done")
+
+
 def test_of_two_that_were_not_told_the_one_vanishes_that_came_after_uidnext() -> None:
     """Numbers 5 and 6 are not known by uid; number 5 was there at SELECT."""
     client = client_of(a_world(), extension="QRESYNC")
