@@ -15,7 +15,7 @@ import pytest
 from tests.e2e.system import System
 from tests.faults.cluster import verify
 from tests.faults.stress import driver
-from tests.faults.stress.cluster import Copies, copies, world_of
+from tests.faults.stress.cluster import Copies, copies, moving, world_of
 from tests.faults.stress.kills import Killer
 from tests.faults.stress.world import World
 
@@ -23,10 +23,22 @@ from tests.faults.stress.world import World
 SEED = os.environ.pop("RESTANTE_STRESS_SEED", "") or str(random.SystemRandom().randrange(10**6))
 SECONDS = float(os.environ.pop("RESTANTE_STRESS_SECONDS", "") or 28)
 KILLING_SECONDS = SECONDS / 2
+MOVING_SECONDS = SECONDS / 2
 STRIDE = 4.0
 
 OFTEN = ("FETCH", "UID FETCH", "STORE", "UID STORE", "SEARCH", "UID SEARCH", "APPEND", "NOOP", "SELECT")
-RARELY = ("(deliver)", "UID COPY", "EXPUNGE", "UID EXPUNGE", "IDLE", "EXAMINE", "CREATE", "RENAME", "STATUS")
+RARELY = (
+    "(deliver)",
+    "UID COPY",
+    "EXPUNGE",
+    "UID EXPUNGE",
+    "IDLE",
+    "EXAMINE",
+    "CREATE",
+    "RENAME",
+    "STATUS",
+    "(INBOX renamed)",
+)
 
 _numbers = count(1)
 
@@ -73,4 +85,16 @@ async def test_every_reply_is_right_while_copies_are_killed(
     check(world, done, 300, OFTEN)
     assert len(found.killed) >= 2
     assert done["(connection lost)"] >= 1
+    assert verify(cluster) == ""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(SECONDS * 2 + 120)
+async def test_every_reply_is_right_while_sessions_move(world: World, cluster: System) -> None:
+    """Sessions go from process to process by their tokens, in IDLE too, and no client can tell."""
+    async with moving(cluster, SEED) as front:
+        world.ports = lambda: [front.port]
+        done = await driver.run(world, SEED, MOVING_SECONDS, stride=STRIDE)
+    check(world, done, 300, OFTEN)
+    assert len(front.moves) == 4, front.moves
     assert verify(cluster) == ""

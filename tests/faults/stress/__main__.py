@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tests.e2e.system import running
 from tests.faults.stress import dovecot, driver
-from tests.faults.stress.cluster import copies, world_of
+from tests.faults.stress.cluster import copies, moving, world_of
 from tests.faults.stress.kills import Killer
 from tests.faults.stress.world import World
 
@@ -36,6 +36,7 @@ def main() -> None:
     chosen = os.environ.get("RESTANTE_STRESS_SEED") or str(random.SystemRandom().randrange(10**6))
     parser.add_argument("--seed", default=chosen)
     parser.add_argument("--kill", action="store_true", help="kill -9 copies of IMAP and storage meanwhile")
+    parser.add_argument("--move", action="store_true", help="move sessions between two workers meanwhile")
     parser.add_argument(
         "--dovecot", action="store_true", help="drive a private Dovecot, to check the checker"
     )
@@ -58,10 +59,13 @@ async def _restante(options: argparse.Namespace) -> tuple[World, Counter[str]]:
         copies(system) as found,
     ):
         assert system.run("domain", "add", "faults.test").returncode == 0
-        async with world_of(system, found, "stress") as world:
+        async with world_of(system, found, "stress") as world, moving(system, options.seed) as front:
+            if options.move:
+                world.ports = lambda: [front.port]
             world.is_rough = options.kill
             disturb = Killer(found, options.seed).kill_one if options.kill else None
             done = await driver.run(world, options.seed, options.seconds, options.clients, disturb)
+            done |= front.moves
             return world, done
 
 

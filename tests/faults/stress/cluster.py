@@ -1,4 +1,4 @@
-"""Restante as the stress runs on it: one PostgreSQL, two copies of storage, three of the IMAP door.
+"""Restante as the stress runs on it: one PostgreSQL, two copies of storage, three of the IMAP door or two workers.
 
 The rule: whatever is killed comes back, the supervisor's processes by the supervisor, the other doors by `kill`.
 """
@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
@@ -19,6 +19,7 @@ from services.plumbing.settings import Settings
 from tests.e2e.system import System
 from tests.faults.cluster import PASSWORD
 from tests.faults.stress.delivery import by_grpc, by_smtp
+from tests.faults.stress.front import Front
 from tests.faults.stress.world import User, World
 
 EXTRA_DOORS = 2
@@ -32,10 +33,11 @@ class StressSettings(Settings):
 
 @dataclass(slots=True)
 class ExtraDoor:
-    """One more IMAP door, whose port is another one each time it starts."""
+    """One more IMAP door, or a worker of the front, whose port is another one each time it starts."""
 
     system: System
     number: int
+    module: str = "services.imap"
     port: int = 0
     process: "subprocess.Popen[bytes] | None" = None
 
@@ -50,10 +52,10 @@ class ExtraDoor:
             "RESTANTE_IMAP_PORT": "0",
             "RESTANTE_IMAP_TLS_PORT": "0",
         }
-        log = self.system.home / "logs" / f"imap-stress-{self.number}.log"
+        log = self.system.home / "logs" / f"{self.module.rpartition('.')[2]}-stress-{self.number}.log"
         with log.open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "services.imap"],
+                [sys.executable, "-m", self.module],
                 env={**kept, **own},
                 pass_fds=[writing],
                 stdout=output,
@@ -105,6 +107,20 @@ def copies(system: System) -> Iterator[Copies]:
             stack.callback(door.end, signal.SIGTERM)
             door.start()
         yield Copies(system, doors)
+
+
+@asynccontextmanager
+async def moving(
+    system: System, seed: str, carry: Callable[[bytes], bytes] = lambda token: token
+) -> AsyncIterator[Front]:
+    """A front whose sessions run in one of two workers, now here and now there."""
+    with ExitStack() as stack:
+        workers = [ExtraDoor(system, number, "tests.faults.stress.worker") for number in (1, 2)]
+        for worker in workers:
+            stack.callback(worker.end, signal.SIGTERM)
+            worker.start()
+        async with Front([worker.port for worker in workers], seed, carry) as front:
+            yield front
 
 
 @asynccontextmanager
