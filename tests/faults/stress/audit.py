@@ -26,21 +26,17 @@ def audit(ledger: Ledger, truth: Iterable[Model]) -> None:
 
 def _claim(ledger: Ledger, there: Mapping[Place, str]) -> None:
     """Everything that was ever seen has a reason, and each reason brought one message."""
-    left: dict[str, list[Place]] | None = None
+    unclaimed: list[Place] = []
     for place in sorted({*there, *ledger.names} - ledger.origin.keys()):
         name = ledger.names.get(place, "")
-        mailbox = there.get(place) or ledger.mailboxes.get(place.validity, "")
-        if (
-            left is None and mailbox != names.INBOX
-        ):  # INBOX was the first mailbox, so all that was in it is known now
-            left = _left_inbox(ledger, there)
         if name in ledger.delivered | ledger.perhaps and name not in ledger.claimed:
             ledger.claimed.add(name)
             ledger.origin[place] = None
-        elif left and _may_be_renamed(ledger, mailbox) and (sources := left.get(name)):
-            ledger.renamed.add(sources[-1])
-            ledger.origin[place] = sources.pop()
-        elif (source := _lost_copy(ledger, name, there)) is not None:
+        else:
+            unclaimed.append(place)
+    for place in _claim_renamed(ledger, there, unclaimed):
+        name = ledger.names.get(place, "")
+        if (source := _lost_copy(ledger, name, there)) is not None:
             ledger.origin[place] = source
         else:
             words = (
@@ -56,14 +52,40 @@ def _claim(ledger: Ledger, there: Mapping[Place, str]) -> None:
     expect(not never, "lost", f"delivered and not there: {sorted(never)[:10]}")
 
 
-def _left_inbox(ledger: Ledger, there: Mapping[Place, str]) -> dict[str, list[Place]]:
-    """What is not in INBOX any more, by letter; last what nothing else than its RENAME can have taken."""
+def _claim_renamed(ledger: Ledger, there: Mapping[Place, str], unclaimed: Iterable[Place]) -> list[Place]:
+    """Claims what a RENAME took out of INBOX; answers what it did not bring.
+
+    First by what nothing else may have taken; a copy of what nobody had looked at has no name, and may be any of them.
+    """
     left: dict[str, list[Place]] = {}
-    for place in sorted(ledger.in_inbox() - there.keys() - ledger.renamed, reverse=True):
-        left.setdefault(ledger.name(place), []).append(place)
-    for places in left.values():
-        places.sort(key=ledger.may_go, reverse=True)
-    return left
+    if ledger.renames:
+        for place in sorted(ledger.in_inbox() - there.keys() - ledger.renamed, reverse=True):
+            left.setdefault(ledger.name(place), []).append(place)
+    mortal = {name: [each for each in places if ledger.may_go(each)] for name, places in left.items()}
+    sure = {name: [each for each in places if not ledger.may_go(each)] for name, places in left.items()}
+    others: list[Place] = []
+    perhaps: list[Place] = []
+    for place in unclaimed:
+        name = ledger.names.get(place, "")
+        if not _may_be_renamed(ledger, there.get(place) or ledger.mailboxes.get(place.validity, "")):
+            others.append(place)
+        elif sure.get(name):
+            _rename(ledger, place, sure[name].pop())
+        else:
+            perhaps.append(place)
+    # Those that can be a nameless one alone come first.
+    for place in sorted(perhaps, key=lambda each: bool(mortal.get(ledger.names.get(each, "")))):
+        sources = sure.get("") or mortal.get(ledger.names.get(place, ""))
+        if sources:
+            _rename(ledger, place, sources.pop())
+        else:
+            others.append(place)
+    return others
+
+
+def _rename(ledger: Ledger, place: Place, source: Place) -> None:
+    ledger.renamed.add(source)
+    ledger.origin[place] = source if ledger.name(source) else None
 
 
 def _may_be_renamed(ledger: Ledger, mailbox: str) -> bool:

@@ -222,6 +222,18 @@ def test_what_was_in_inbox_is_in_its_new_mailbox_once(rule: str, there: list[tup
     assert caught.value.rule == rule
 
 
+@pytest.mark.parametrize("is_mortal_there", [True, False])
+def test_a_nameless_copy_is_renamed_too(is_mortal_there: bool) -> None:
+    """Nobody had looked at what was copied, so which letter it is shows afterwards; a/1 may have been expunged."""
+    ledger = a_ledger()
+    ledger.opened("INBOX", INBOX, 0)
+    ledger.placed(Place(INBOX, 3), source=Place(INBOX, 2))
+    ledger.doomed.add(Place(INBOX, 1))
+    ledger.empty_inbox("Attic-0")
+    mortal = [(ATTIC, 3, "a/1")] if is_mortal_there else []
+    check(ledger, *mortal, (ATTIC, 1, "a/2"), (ATTIC, 2, "a/2"))
+
+
 def test_what_was_in_inbox_is_gone_with_its_new_mailbox() -> None:
     """A rover may be deleted before anybody looks; what comes afterwards is held against the rules again."""
     ledger = a_ledger()
