@@ -35,13 +35,14 @@ def wrong(change: Callable[[Told], Told]) -> Callable[[bytes], bytes]:
         lambda told: replace(told, uid_next_told=told.uid_next_told + 1),
         lambda told: replace(told, expunged_to=told.flags_to),
         lambda told: replace(told, flags_to=told.flags_to + 3),
+        lambda told: replace(told, saved=()),
     ],
-    ids=["uid_next_told", "expunged_to", "flags_to"],
+    ids=["uid_next_told", "expunged_to", "flags_to", "saved"],
 )
 async def test_a_mark_that_is_wrong_is_found(
     cluster: System, request: pytest.FixtureRequest, change: Callable[[Told], Told]
 ) -> None:
-    """A message that is never told, an expunge that is told to nobody, flags that were changed unheard."""
+    """A message that is never told, an expunge that is told to nobody, flags that changed unheard, an empty `$`."""
     name = f"wrong-{request.node.callspec.id.replace('_', '-')}"
     async with (
         world_of(cluster, Copies(cluster), name) as world,

@@ -11,7 +11,16 @@ from tests.faults.stress import choices, names
 from tests.faults.stress.audit import audit
 from tests.faults.stress.client import Client
 from tests.faults.stress.model import Model
-from tests.faults.stress.reading import UID_FLAGS, FetchMessages, ListAll, Noop, Status
+from tests.faults.stress.reading import (
+    UID_FLAGS,
+    FetchMessages,
+    Key,
+    ListAll,
+    Noop,
+    SaveSearch,
+    SearchMessages,
+    Status,
+)
 from tests.faults.stress.selecting import Select
 from tests.faults.stress.violations import Violation, expect
 from tests.faults.stress.world import World
@@ -116,6 +125,11 @@ async def _examine(client: Client, seed: int) -> bool:
     expect(not differ, "agreement", f"(uid, flags) told and fetched, of {model.name}: {differ[:5]}")
     for _ in range(3):
         await client.perform([choices.search(client, model, chance, is_exact=True)])
+    if "SEARCHRES" in client.capabilities:
+        saving = SaveSearch(model, choices.key(model, chance))
+        saved = SearchMessages(model, Key("$", saving.key.matches), False, False, is_exact=True)
+        for request in (saving, Noop(), saved):
+            await client.perform([request])
     if model.name in names.KEEPERS:
         await client.perform([Status(model.name, is_exact=True), Noop()])
     return True

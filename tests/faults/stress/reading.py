@@ -180,6 +180,19 @@ class SearchMessages(Request):
         expect(told == counted, "ESEARCH", f"{self.name}: {told} does not go with {list(reply.found)}")
 
 
+class SaveSearch(SearchMessages):
+    """SEARCH RETURN (SAVE): RFC 9051 §6.4.4.1. `$` names from then on what it found."""
+
+    def __init__(self, model: Model, key: Key) -> None:
+        super().__init__(model, key, are_uids=True, is_extended=False, is_exact=False)
+
+    def octets(self) -> bytes:
+        return f"UID SEARCH RETURN (SAVE) {self.key.text}".encode()
+
+    def done(self, client: Client, tagged: Tagged) -> None:
+        expect(not self.replies, "SEARCH", f"{self.name} is only saved, and was answered")
+
+
 class Status(Request):
     """STATUS: RFC 9051 §6.3.11."""
 
