@@ -181,13 +181,11 @@ class Session:
             raise Ended(_DELETED) from None
         except MailError as error:
             raise Ended(error.text, wording(error).imap or "") from None
-        if state.account is None or not self.log_in(state.account):
+        assert state.account is not None
+        if not self.log_in(state.account):
             raise Ended("Too many sessions of this account", "LIMIT")
-        self.state.selected, self.state.enabled, self.state.idling = (
-            state.selected,
-            state.enabled,
-            state.idling,
-        )
+        self.state.selected, self.state.enabled = state.selected, state.enabled
+        self.state.idling = state.idling
         self._report()
         if state.idling:
             await self._run(state.idling + b" IDLE")
