@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NoReturn
 from uuid import UUID
 
@@ -61,6 +62,7 @@ class Session:
         self._until_login = asyncio.timeout(door.settings.login_seconds)
         self._presence_id: UUID | None = None
         self._told = False  # whether this command has told all news already
+        self._says_reach = False  # whether its tagged answer says how far all was told
 
     # --- what commands ask
 
@@ -99,6 +101,11 @@ class Session:
     def no(self, text: str, code: str = "") -> Response:
         """A tagged NO that is not a refusal of the store."""
         return Status("NO", text, code, self.tag)
+
+    def expunged(self, text: str) -> Response:
+        """The tagged OK of what expunged something; with the news before it, it says how far they reach."""
+        self._says_reach = True
+        return self.ok(text)
 
     def capabilities(self) -> str:
         """CAPABILITY with what works now. RFC 9051 §7.2.2."""
@@ -232,7 +239,8 @@ class Session:
                 raise AssertionError(event)
 
     async def _run(self, octets: bytes) -> None:
-        self.tag, self.name, self._told, row = b"*", "", False, None
+        self.tag, self.name, row = b"*", "", None
+        self._told = self._says_reach = False
         started = time.monotonic()
         try:
             row, command = self._read(octets)
@@ -266,18 +274,28 @@ class Session:
     async def _tell(self, row: Row, command: Command) -> None:
         tells_expunges = row.tells_expunges or self.name.startswith("UID ")
         async for response in command.run(self):
-            is_last = isinstance(response, Status) and response.tag == self.tag
-            if is_last and row.states & State.SELECTED and not self._told:
-                # What was done is answered so even if the store has gone since: else the client would do it twice.
-                try:
-                    for news in await self._news(tells_expunges):
-                        await self.writer.write(news)
-                except StoreUnavailable:
-                    pass
-                except Ended:
-                    await self._end(response)
-                    raise
-            await (self._end(response) if is_last else self.writer.write(response))
+            if isinstance(response, Status) and response.tag == self.tag:
+                await self._close(response, row, tells_expunges)
+            else:
+                await self.writer.write(response)
+
+    async def _close(self, answer: Status, row: Row, tells_expunges: bool) -> None:
+        """Says the tagged answer of what was done, behind the news.
+
+        It is said even if the store, or the mailbox, has gone since: else the client would do it twice.
+        """
+        if row.states & State.SELECTED and not self._told:
+            try:
+                for news in await self._news(tells_expunges):
+                    await self.writer.write(news)
+            except StoreUnavailable:
+                pass
+            except Ended:
+                await self._end(answer)
+                raise
+        if self._says_reach:
+            answer = replace(answer, code=self.updates.reached(self.view))
+        await self._end(answer)
 
     async def _end(self, answer: Response) -> None:
         """Says a tagged answer, and in front of it how far all was told, where that is less than it looks."""

@@ -66,10 +66,8 @@ class Move:
             yield session.ok("MOVE completed, nothing to move")
             return
         moved = await session.store.messages.move(selected.mailbox.key, uids, target, uuid4())
-        code = ""
-        if moved.sources:
-            yield Status("OK", "Moved", copy_uid(moved.uid_validity, moved.sources, moved.targets))
-            for news in await session.catch_up(tells_expunges=True):
-                yield news
-            code = session.updates.reached(selected.view)
-        yield session.ok("MOVE completed", code)
+        if not moved.sources:
+            yield session.ok("MOVE completed, nothing to move")
+            return
+        yield Status("OK", "Moved", copy_uid(moved.uid_validity, moved.sources, moved.targets))
+        yield session.expunged("MOVE completed")

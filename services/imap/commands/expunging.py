@@ -36,9 +36,7 @@ class Expunge:
             yield session.no("The mailbox is open for reading only", "READ-ONLY")
             return
         uids = selected.view.runs if self.messages is None else selected.view.uids(self.messages)
-        code = ""
         if uids and (await session.store.messages.expunge(selected.mailbox.key, uids)).uids:
-            for news in await session.catch_up(tells_expunges=True):
-                yield news
-            code = session.updates.reached(selected.view)
-        yield session.ok("EXPUNGE completed", code)
+            yield session.expunged("EXPUNGE completed")
+        else:
+            yield session.ok("EXPUNGE completed")

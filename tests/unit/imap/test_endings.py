@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import re
 from contextlib import suppress
 from typing import Any
 
@@ -63,23 +64,33 @@ async def test_a_session_in_idle_stays_while_the_store_is_away(store: MemoryStor
         await expect(client, "i OK ...")
 
 
+class Away:
+    """Mailboxes that cannot be asked for news while they are away."""
+
+    def __init__(self, mailboxes: Any) -> None:
+        self._mailboxes = mailboxes
+        self.is_away = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._mailboxes, name)
+
+    async def highest_modseq(self, mailbox: Any) -> int:
+        """See the port."""
+        if self.is_away:
+            raise StoreUnavailable
+        return int(await self._mailboxes.highest_modseq(mailbox))
+
+
+def without_news(store: MemoryStore) -> tuple[Any, Away]:
+    """The same store, and a hand on its news."""
+    away = Away(store.mailboxes)
+    parts = {part.name: getattr(store, part.name) for part in dataclasses.fields(Store)}
+    return Store(**{**parts, "mailboxes": away}), away
+
+
 async def test_what_was_done_is_said_even_if_the_news_cannot_be_asked_for(store: MemoryStore) -> None:
     """Else the client would append its message again. NOOP, which is there for the news, is refused."""
-
-    class Away:
-        is_away = False
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(store.mailboxes, name)
-
-        async def highest_modseq(self, mailbox: Any) -> int:
-            if self.is_away:
-                raise StoreUnavailable
-            return await store.mailboxes.highest_modseq(mailbox)
-
-    away = Away()
-    parts = {part.name: getattr(store, part.name) for part in dataclasses.fields(Store)}
-    forgetful: Any = Store(**{**parts, "mailboxes": away})
+    forgetful, away = without_news(store)
     async with dialogues.door(forgetful) as door, dialogues.in_memory(door) as client:
         await logged_in_to(client, "INBOX")
         away.is_away = True
@@ -91,6 +102,31 @@ async def test_what_was_done_is_said_even_if_the_news_cannot_be_asked_for(store:
         client.send(b"c NOOP\r\n")
         await expect(client, "* 1 EXISTS")
         await expect(client, "* 1 RECENT")
+        await expect(client, "c OK ...")
+
+
+async def test_what_was_removed_is_said_even_if_the_news_cannot_be_asked_for(store: MemoryStore) -> None:
+    """It is told later, and the OK reaches no further than the news: RFC 6851 §3.3, RFC 7162 §3.2.7."""
+    await dialogues.meanwhile(store, "deliver INBOX")
+    await dialogues.meanwhile(store, "deliver INBOX")
+    forgetful, away = without_news(store)
+    async with dialogues.door(forgetful) as door, dialogues.in_memory(door) as client:
+        await logged_in_to(client, "INBOX")
+        client.send(b"q ENABLE QRESYNC\r\ns STORE 1 +FLAGS.SILENT (\\Deleted)\r\n")
+        heard = ""
+        while not (line := await hear(client)).startswith("s OK"):
+            heard = line
+        reached = re.findall(r"MODSEQ \((\d+)", heard)[0]
+        away.is_away = True
+        client.send(b"a EXPUNGE\r\n")
+        await expect(client, f"a OK [HIGHESTMODSEQ {reached}] ...")
+        client.send(b"b MOVE 2 Trash\r\n")
+        await expect(client, "* OK [COPYUID ...")
+        await expect(client, f"b OK [HIGHESTMODSEQ {reached}] ...")
+        away.is_away = False
+        client.send(b"c NOOP\r\n")
+        await expect(client, "* VANISHED 1:2")
+        await expect(client, "* 0 RECENT")
         await expect(client, "c OK ...")
 
 
