@@ -69,7 +69,7 @@ async def open_store(
             mailboxes=PostgresMailboxes(database),
             messages=PostgresMessages(database, gatherer, bodies, keywords),
             search=PostgresSearch(database, indexer, max(1, settings.pool.size // 2)),
-            deliveries=PostgresDeliveries(gatherer, bodies, keywords),
+            deliveries=PostgresDeliveries(database, gatherer, bodies, keywords),
             changes=PostgresChanges(database, feed),
             sessions=PostgresSessions(database),
             counts=database.counts,

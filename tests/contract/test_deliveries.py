@@ -5,13 +5,13 @@ from uuid import uuid4
 
 import pytest
 
-from services.mail.errors import InvalidMessage, MailboxNotFound, MessageTooLarge, OverQuota
+from services.mail.errors import InvalidMessage, MailboxNotFound, MessageTooLarge, OverQuota, StoreUnavailable
 from services.mail.store.accounts import Quota
 from services.mail.store.changes import ChangeKind
 from services.mail.store.deliveries import Addressee, Letter, Mode, Placed
 from services.mail.store.flags import flag_names
 from services.mail.store.mailboxes import MailboxKey
-from services.mail.store.messages import Items
+from services.mail.store.messages import Appended, Items
 from tests.contract.subject import EVERY, MAX_MESSAGE_OCTETS, Subject, in_chunks, letter, message
 
 
@@ -220,3 +220,52 @@ async def test_a_refused_letter_hurts_none_that_came_at_the_same_time(subject: S
     assert await subject.live(inbox) == list(range(1, 13))
     octets = sorted([await subject.octets(inbox, uid) for uid in range(1, 13)])
     assert octets == sorted(bodies * 3)
+
+
+@pytest.mark.parametrize("mode", Mode)
+async def test_what_became_of_a_letter_can_be_asked_by_its_request_id(subject: Subject, mode: Mode) -> None:
+    """For whom its answer was lost: as it was answered, and as often as it is asked."""
+    one, two, request_id = await subject.inbox(), await subject.inbox(), uuid4()
+    delivered = await subject.store.deliveries.deliver(
+        letter(one, two, one, mode=mode, request_id=request_id)
+    )
+    for _ in range(2):
+        settled = await subject.store.deliveries.settle(request_id, [one, two, one])
+        placed = [Placed(each.uid_validity, each.uid) for each in settled if isinstance(each, Appended)]
+        assert placed == list(delivered.outcomes)
+    assert (await subject.live(one), await subject.live(two)) == ([1, 2], [1])
+
+
+async def test_what_became_of_a_message_can_be_asked_by_its_request_id(subject: Subject) -> None:
+    """With all that APPEND was answered."""
+    inbox, request_id = await subject.inbox(), uuid4()
+    appended = await subject.store.messages.append(inbox, b"x", 1, request_id=request_id)
+    assert list(await subject.store.deliveries.settle(request_id, [inbox])) == [appended]
+
+
+async def test_what_was_settled_as_not_stored_never_is(subject: Subject) -> None:
+    """Whoever was told so sends again under another id: what was still on its way must not come then."""
+    one, two, request_id = await subject.inbox(), await subject.inbox(), uuid4()
+    settled = await subject.store.deliveries.settle(request_id, [one, two, one])
+    assert [type(each) for each in settled] == [StoreUnavailable] * 3
+    with pytest.raises(StoreUnavailable):
+        await subject.store.deliveries.deliver(letter(one, two, one, request_id=request_id))
+    each = await subject.store.deliveries.deliver(
+        letter(one, two, one, request_id=request_id, mode=Mode.EACH)
+    )
+    assert [type(outcome) for outcome in each.outcomes] == [StoreUnavailable] * 3
+    assert (await subject.live(one), await subject.live(two)) == ([], [])
+    request_id = uuid4()
+    await subject.store.deliveries.settle(request_id, [one])
+    with pytest.raises(StoreUnavailable):
+        await subject.store.messages.append(one, b"x", 1, request_id=request_id)
+    assert await subject.live(one) == []
+
+
+async def test_by_recipient_what_was_refused_is_settled_as_refused(subject: Subject) -> None:
+    """Mode EACH. RFC 2033 §4.2."""
+    inbox, request_id = await subject.inbox(), uuid4()
+    boxes = [MailboxKey(inbox.account_id, 999), inbox]
+    await subject.store.deliveries.deliver(letter(*boxes, mode=Mode.EACH, request_id=request_id))
+    settled = await subject.store.deliveries.settle(request_id, boxes)
+    assert [type(each) for each in settled] == [MailboxNotFound, Appended]

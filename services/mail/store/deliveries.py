@@ -11,7 +11,7 @@ from uuid import UUID
 
 from services.mail.errors import MailError
 from services.mail.store.mailboxes import MailboxKey
-from services.mail.store.messages import Body
+from services.mail.store.messages import Appended, Body
 
 
 class Mode(Enum):
@@ -66,5 +66,14 @@ class Deliveries(Protocol):
         Mode ALL: either every copy is stored, or nothing and the first refusal is raised.
         Mode EACH: refusals are outcomes. An addressee twice in a letter gets two copies.
         Raises MailboxNotFound, OverQuota, MessageTooLarge, InvalidMessage.
+        """
+        ...
+
+    async def settle(
+        self, request_id: UUID, mailboxes: Sequence[MailboxKey]
+    ) -> Sequence[Appended | MailError]:
+        """What became of a `deliver` or an `append` whose answer was lost, for each of its mailboxes in their order.
+
+        What has not taken effect by now never will: StoreUnavailable says so.
         """
         ...

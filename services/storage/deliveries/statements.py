@@ -15,6 +15,7 @@ OVER_QUOTA: Final = 3
 CROWDED: Final = 4
 SEEN: Final = 5
 UNTAKEN: Final = 6
+GIVEN_UP: Final = 7
 
 # Locks account_state by its primary key, in its order, passing over busy ones; then mailbox_state by its own.
 # is_passing: an account that is not held is busy (1), else it does not exist (2).
@@ -137,5 +138,25 @@ DELIVER: Final = Statement(
             ARRAY(SELECT (%(upload_ids)s::uuid[])[letter_no] FROM taken WHERE %(has_uploads)s))
     )
     SELECT verdict, uid_validity, uid, modseq, previous_modseq, pair_no, answer FROM numbered ORDER BY copy_no
+    """,
+)
+
+# Primary key of requests. Locked by account_state: whoever delivers under this id has committed, or will see this row.
+# copies: of each account, as many as are answered.
+SETTLE: Final = Statement(
+    "settle",
+    """
+    WITH pairs AS (
+        SELECT * FROM unnest(%(accounts)s::bigint[], %(copies)s::bigint[]) AS p (account_id, copies)
+    ), seen AS MATERIALIZED (
+        SELECT r.account_id, r.answer FROM pairs p
+        JOIN requests r ON r.account_id = p.account_id AND r.request_id = %(request_id)s
+    ), given_up AS (
+        INSERT INTO requests (account_id, request_id, answer)
+        SELECT p.account_id, %(request_id)s, array_agg(ARRAY[7, 0, 0, 0, 0]::bigint[])
+        FROM pairs p JOIN account_state a USING (account_id) CROSS JOIN generate_series(1, p.copies)
+        WHERE NOT EXISTS (SELECT FROM seen s WHERE s.account_id = p.account_id) GROUP BY p.account_id
+    )
+    SELECT account_id, answer FROM seen
     """,
 )

@@ -1,16 +1,22 @@
 """Deliveries on PostgreSQL. The rule: a letter is parsed and its large body written before it is gathered."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final
+from uuid import UUID
 
-from services.mail.errors import InvalidArgument, MailboxNotFound, MailError, OverQuota
+from services.mail.errors import InvalidArgument, MailboxNotFound, MailError, OverQuota, StoreUnavailable
 from services.mail.store.deliveries import Addressee, Delivered, Letter, Mode, Placed
+from services.mail.store.mailboxes import MailboxKey
+from services.mail.store.messages import Appended
+from services.storage.arrays import Bigints
 from services.storage.bodies import Bodies
 from services.storage.deliveries import statements
 from services.storage.deliveries.batch import LetterCopy, Outcome, Waiting
 from services.storage.gather import Gatherer
 from services.storage.messages.keywords import Keywords, split
+from services.storage.transaction import Database
 
 MAX_ADDRESSEES: Final = 1000
 MAX_HEAD_OCTETS: Final = 64 * 1024
@@ -18,13 +24,15 @@ MAX_HEAD_OCTETS: Final = 64 * 1024
 REFUSALS: Final[dict[int, type[MailError]]] = {
     statements.NO_MAILBOX: MailboxNotFound,
     statements.OVER_QUOTA: OverQuota,
+    statements.GIVEN_UP: StoreUnavailable,
 }
 
 
 class PostgresDeliveries:
     """Implements `services.mail.store.deliveries.Deliveries`."""
 
-    def __init__(self, gatherer: Gatherer, bodies: Bodies, keywords: Keywords) -> None:
+    def __init__(self, database: Database, gatherer: Gatherer, bodies: Bodies, keywords: Keywords) -> None:
+        self._database = database
         self._gatherer = gatherer
         self._bodies = bodies
         self._keywords = keywords
@@ -47,6 +55,23 @@ class PostgresDeliveries:
             _refuse_whole(found)
         return Delivered([_outcome(each) for each in found], is_repeated)
 
+    async def settle(
+        self, request_id: UUID, mailboxes: Sequence[MailboxKey]
+    ) -> Sequence[Appended | MailError]:
+        """See the port."""
+        if not 1 <= len(mailboxes) <= MAX_ADDRESSEES:
+            raise InvalidArgument(f"a request was about 1 to {MAX_ADDRESSEES} mailboxes")
+        copies = Counter(mailbox.account_id for mailbox in mailboxes)
+        values = {
+            "accounts": Bigints(copies.keys()),
+            "copies": Bigints(copies.values()),
+            "request_id": request_id,
+        }
+        rows = (await self._database.transact(list(copies), (statements.SETTLE, values)))[0]
+        answers = {account_id: iter(answer) for account_id, answer in rows}
+        unknown = [statements.GIVEN_UP]
+        return [_settled(next(answers.get(each.account_id, iter(())), unknown)) for each in mailboxes]
+
     async def _copy(self, addressee: Addressee) -> LetterCopy:
         if not addressee.flags:
             return LetterCopy(addressee.mailbox, addressee.head, 0)
@@ -66,6 +91,11 @@ def _refuse_whole(found: Sequence[Outcome]) -> None:
     for each in found:
         if each.code in REFUSALS:
             raise REFUSALS[each.code]
+
+
+def _settled(answer: Sequence[int]) -> Appended | MailError:
+    code, *numbers = answer
+    return Appended(*numbers) if code == statements.STORED else REFUSALS[code]()
 
 
 def _outcome(outcome: Outcome) -> Placed | MailError:

@@ -5,7 +5,14 @@ from collections.abc import AsyncIterator, Collection
 from typing import Any, Final
 from uuid import UUID, uuid4
 
-from services.mail.errors import InvalidArgument, LockLost, MailboxNotFound, MessageGone, OverQuota
+from services.mail.errors import (
+    InvalidArgument,
+    LockLost,
+    MailboxNotFound,
+    MessageGone,
+    OverQuota,
+    StoreUnavailable,
+)
 from services.mail.store.mailboxes import MailboxKey, canonical_name
 from services.mail.store.messages import Appended, Body, Copied, Expunged, FlagChange, Items, Page, Stored
 from services.mail.store.sessions import MaildropLock
@@ -59,6 +66,8 @@ class PostgresMessages:
             raise MailboxNotFound
         if outcome.code == delivering.OVER_QUOTA:
             raise OverQuota
+        if outcome.code == delivering.GIVEN_UP:
+            raise StoreUnavailable
         return Appended(outcome.uid_validity, outcome.uid, outcome.modseq, outcome.previous_modseq)
 
     def fetch(self, mailbox: MailboxKey, uids: Runs, items: Items) -> AsyncIterator[Page]:

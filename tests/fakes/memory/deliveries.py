@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from services.mail.errors import MailboxNotFound, MailError, MessageTooLarge, OverQuota
+from services.mail.errors import MailboxNotFound, MailError, MessageTooLarge, OverQuota, StoreUnavailable
 from services.mail.store.changes import ChangeKind
 from services.mail.store.deliveries import Addressee, Delivered, Letter, Mode, Placed
+from services.mail.store.mailboxes import MailboxKey
+from services.mail.store.messages import Appended
 from services.mail.store.uids import Runs, runs_of
 from tests.fakes.memory.content import Content
 from tests.fakes.memory.state import State
@@ -27,25 +29,41 @@ class MemoryDeliveries:
             raise MessageTooLarge
         repeated = self._answer(letter)
         if repeated is not None:
-            return Delivered(repeated, is_repeated=True)
+            if letter.mode is Mode.ALL and isinstance(repeated[0], StoreUnavailable):
+                raise repeated[0]
+            return _delivered(repeated, is_repeated=True)
         refusals = self._refusals(letter.addressees, content)
         if letter.mode is Mode.ALL and any(refusals):
             raise next(refusal for refusal in refusals if refusal)
         outcomes = self._place(letter.addressees, refusals, content)
         for addressee, outcome in zip(letter.addressees, outcomes, strict=True):
-            if isinstance(outcome, Placed):
+            if isinstance(outcome, Appended):
                 ledger = self.state.ledger(addressee.mailbox.account_id)
                 ledger.answers[letter.request_id] = outcomes
-        return Delivered(outcomes, is_repeated=False)
+        return _delivered(outcomes, is_repeated=False)
 
-    def _answer(self, letter: Letter) -> Sequence[Placed | MailError] | None:
+    async def settle(
+        self, request_id: UUID, mailboxes: Sequence[MailboxKey]
+    ) -> Sequence[Appended | MailError]:
+        """What became of a write, or never will."""
+        account_ids = {mailbox.account_id for mailbox in mailboxes}
+        answer = self._known(request_id, account_ids)
+        if answer is None:
+            answer = tuple(StoreUnavailable() for _ in mailboxes)
+        for account_id in account_ids & self.state.ledgers.keys():
+            self.state.ledgers[account_id].answers.setdefault(request_id, answer)
+        return answer
+
+    def _answer(self, letter: Letter) -> Sequence[Appended | MailError] | None:
         return self._known(letter.request_id, {to.mailbox.account_id for to in letter.addressees})
 
-    def _known(self, request_id: UUID, account_ids: set[int]) -> Sequence[Placed | MailError] | None:
+    def _known(self, request_id: UUID, account_ids: set[int]) -> Sequence[Appended | MailError] | None:
         for account_id in account_ids & self.state.ledgers.keys():
             answer = self.state.ledgers[account_id].answers.get(request_id)
             if isinstance(answer, tuple):
                 return answer
+            if isinstance(answer, Appended):
+                return (answer,)
         return None
 
     def _refusals(self, addressees: Sequence[Addressee], content: Content) -> list[MailError | None]:
@@ -72,21 +90,28 @@ class MemoryDeliveries:
 
     def _place(
         self, addressees: Sequence[Addressee], refusals: Sequence[MailError | None], content: Content
-    ) -> tuple[Placed | MailError, ...]:
-        outcomes: list[Placed | MailError] = []
+    ) -> tuple[Appended | MailError, ...]:
+        outcomes: list[Appended | MailError] = []
         placed: defaultdict[int, defaultdict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
         for to, refusal in zip(addressees, refusals, strict=True):
             if refusal is not None:
                 outcomes.append(refusal)
                 continue
             ledger, folder = self.state.ledger(to.mailbox.account_id), self.state.folder(to.mailbox)
-            bits = ledger.bits(to.flags)
-            uid = folder.place(content, to.head, bits, ledger.modseq + 1, self.state.now())
+            bits, previous, modseq = ledger.bits(to.flags), folder.highest_modseq, ledger.modseq + 1
+            uid = folder.place(content, to.head, bits, modseq, self.state.now())
             placed[to.mailbox.account_id][to.mailbox.mailbox_id].append(uid)
-            outcomes.append(Placed(folder.mailbox.uid_validity, uid))
+            outcomes.append(Appended(folder.mailbox.uid_validity, uid, modseq, previous))
         for account_id, folders in placed.items():
             rows: list[tuple[int, ChangeKind, Runs]] = [
                 (mailbox_id, ChangeKind.ADDED, runs_of(uids)) for mailbox_id, uids in folders.items()
             ]
             self.state.ledger(account_id).write(*rows)
         return tuple(outcomes)
+
+
+def _delivered(outcomes: Sequence[Appended | MailError], is_repeated: bool) -> Delivered:
+    placed = tuple(
+        Placed(each.uid_validity, each.uid) if isinstance(each, Appended) else each for each in outcomes
+    )
+    return Delivered(placed, is_repeated)

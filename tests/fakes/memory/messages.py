@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 from uuid import UUID
 
-from services.mail.errors import MailboxNotFound, MessageGone
+from services.mail.errors import MailboxNotFound, MessageGone, StoreUnavailable
 from services.mail.message import header_size
 from services.mail.store.changes import ChangeKind
 from services.mail.store.flags import DELETED
@@ -54,6 +54,8 @@ class MemoryMessages:
         folder, ledger = self.state.folder(mailbox), self.state.ledger(mailbox.account_id)
         if request_id is not None and isinstance(answer := ledger.answers.get(request_id), Appended):
             return answer
+        if request_id in ledger.answers:
+            raise StoreUnavailable
         ledger.check_room(len(content.octets), 1)
         previous, bits = folder.highest_modseq, ledger.bits(flags)
         at = self.state.now() if internal_at is None else internal_at

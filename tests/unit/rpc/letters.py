@@ -1,13 +1,15 @@
 """Accounts and letters for these tests, and parts of a store that wait where a test wants them to."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from uuid import uuid4
+from uuid import UUID, uuid4
 
+from services.mail.errors import MailError
 from services.mail.store import Store
 from services.mail.store.deliveries import Addressee, Delivered, Deliveries, Letter
 from services.mail.store.mailboxes import MailboxKey
-from services.mail.store.messages import Items
+from services.mail.store.messages import Appended, Items
 from services.mail.store.uids import LAST_UID
 
 TEXT = b"Subject: a letter\r\n\r\nand its text\r\n"
@@ -60,6 +62,12 @@ class HeldDeliveries:
         delivered = await self.inner.deliver(letter)
         await self.after.wait()
         return delivered
+
+    async def settle(
+        self, request_id: UUID, mailboxes: Sequence[MailboxKey]
+    ) -> Sequence[Appended | MailError]:
+        """See the port."""
+        return await self.inner.settle(request_id, mailboxes)
 
 
 def with_deliveries(store: Store, deliveries: Deliveries) -> Store:

@@ -1,8 +1,8 @@
 """Several copies: drains, deaths, renewals."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import fields
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import fields, replace
 from typing import Any
 from uuid import uuid4
 
@@ -10,9 +10,9 @@ import pytest
 
 from services.mail.errors import StoreUnavailable
 from services.mail.store import Store
-from services.mail.store.deliveries import Delivered
+from services.mail.store.deliveries import Addressee, Delivered, Letter
 from services.mail.store.mailboxes import MailboxKey
-from services.mail.store.messages import FlagChange
+from services.mail.store.messages import INLINE_OCTETS, FlagChange
 from services.plumbing.failures import SettingsWrong
 from services.plumbing.rpc.client.copies import places_of, resolve
 from tests.unit.rpc.ends import Site
@@ -80,6 +80,42 @@ async def test_a_letter_in_flight_when_its_copy_dies_is_sent_again_with_its_id(
     assert delivered.is_repeated is is_stored
     assert len(await bodies(memory, mailbox)) == 1
     assert [each.request_id for each in held.taken] == [letter.request_id]
+
+
+@pytest.mark.parametrize("is_stored", [False, True])
+async def test_a_streamed_letter_whose_copy_died_is_asked_after_by_its_id(
+    site: Site, is_stored: bool
+) -> None:
+    """It cannot be sent again; where it was not stored, it never is after its sender was told so."""
+    mailbox = await make_inbox(site.store)
+    held = HeldDeliveries(site.store.deliveries)
+    octets = bytes(2 * INLINE_OCTETS)
+    if is_stored:
+        held.before.set()
+    memory, site.store = site.store, with_deliveries(site.store, held)
+    dying = await site.add()
+
+    async def stream() -> AsyncIterator[bytes]:
+        yield octets
+
+    async with site.client() as store:
+        letter = Letter(uuid4(), (Addressee(mailbox),), stream())
+        delivering = asyncio.create_task(store.deliveries.deliver(letter))
+        await held.arrived.wait()
+        if is_stored:
+            await until_there_are(memory, mailbox, 1)
+        await dying.stop(0)
+        site.store = memory
+        await site.add(port=site.ports[0])
+        if is_stored:
+            delivered = await delivering
+            assert (delivered.is_repeated, len(delivered.outcomes)) == (True, 1)
+        else:
+            with pytest.raises(StoreUnavailable):
+                await delivering
+            with pytest.raises(StoreUnavailable):
+                await memory.deliveries.deliver(replace(letter, body=octets))
+    assert len(await bodies(memory, mailbox)) == is_stored
 
 
 async def test_a_write_without_an_id_is_not_sent_again(site: Site) -> None:

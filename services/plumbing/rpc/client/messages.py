@@ -8,12 +8,14 @@ from uuid import UUID
 from restante.v1 import exchange_pb2
 from restante.v1 import messages_pb2 as pb
 
+from services.mail.errors import MailError
 from services.mail.store.mailboxes import MailboxKey
 from services.mail.store.messages import Appended, Body, Copied, Expunged, FlagChange, Items, Page, Stored
 from services.mail.store.sessions import MaildropLock
 from services.mail.store.uids import LAST_UID, Runs, count, intersect
 from services.plumbing.rpc.client.calls import Calls
-from services.plumbing.rpc.client.uploads import start_of, upload
+from services.plumbing.rpc.client.deliveries import settle
+from services.plumbing.rpc.client.uploads import Unsettled, start_of, upload
 from services.plumbing.rpc.convert import messages as convert
 from services.plumbing.rpc.convert.uids import id_to_wire, key_to_wire, name_to_wire, runs_to_wire
 
@@ -63,7 +65,14 @@ class RemoteMessages:
             inline = exchange_pb2.InlineAppend(header=header, body=start)
             appended = await self._calls.write(inline, pb.AppendResponse, request_id is not None)
         else:
-            appended = await upload(self._calls, APPEND, header, body, start, rest, pb.AppendResponse)
+            try:
+                appended = await upload(self._calls, APPEND, header, body, start, rest, pb.AppendResponse)
+            except Unsettled:
+                assert request_id is not None
+                settled = (await settle(self._calls, request_id, [mailbox]))[0]
+                if isinstance(settled, MailError):
+                    raise settled from None
+                return settled
         return convert.appended_from_wire(appended)
 
     async def fetch(self, mailbox: MailboxKey, uids: Runs, items: Items) -> AsyncGenerator[Page, None]:

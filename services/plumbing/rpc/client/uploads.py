@@ -28,6 +28,10 @@ _CHUNK: Final = 2
 _END: Final = 3
 
 
+class Unsettled(Exception):
+    """Storage had all of a body and went away, or said nothing for too long: whether it was stored is not known."""
+
+
 async def start_of(body: Body) -> tuple[bytes, AsyncIterator[bytes] | None]:
     """All of a body and None, or its first octets, more than INLINE_OCTETS, and the rest."""
     if isinstance(body, bytes):
@@ -74,9 +78,10 @@ async def upload(
     """Sends a large body.
 
     A body that is octets is sent again where that is safe: header has a request id. An iterator can be read once only.
-    Raises StoreUnavailable, StorageFailed, and what the rpc refuses with.
+    Raises StoreUnavailable, StorageFailed, what the rpc refuses with, and Unsettled where header has a request id.
     """
-    is_repeatable = isinstance(body, bytes) and bool(cast("Any", header).request_id)
+    has_id = bool(cast("Any", header).request_id)
+    is_repeatable = isinstance(body, bytes) and has_id
     loop = asyncio.get_running_loop()
     deadline = loop.time() + calls.patience.write
     while True:
@@ -85,8 +90,10 @@ async def upload(
             return await send(
                 link, path, encoded(header, even_chunks(start, rest)), kind, calls.patience.write
             )
-        except (NotTaken, LinkLost):
+        except (NotTaken, LinkLost, Unsettled) as error:
             if not is_repeatable:
+                if has_id and isinstance(error, Unsettled):
+                    raise
                 raise StoreUnavailable("storage went away before it answered") from None
         await pause(deadline)
         assert isinstance(body, bytes)
@@ -107,6 +114,7 @@ async def encoded(header: Message, chunks: AsyncGenerator[bytes, None]) -> Async
 
 async def send(link: Link, path: str, parts: AsyncGenerator[bytes, None], kind: type[R], seconds: float) -> R:
     """One try. seconds: for each part, and for the answer after the last."""
+    is_whole = False
     with link.held():
         call: Any = link.channel.stream_unary(path, None, kind.FromString)(metadata=link.metadata)
         try:
@@ -115,12 +123,16 @@ async def send(link: Link, path: str, parts: AsyncGenerator[bytes, None], kind: 
                     if not await write(call, part, seconds):
                         break
                 else:
+                    is_whole = True
                     await call.done_writing()
             async with asyncio.timeout(seconds):
                 return cast("R", await call)
         except grpc.aio.AioRpcError as error:
-            raise from_status(error) from None
+            failure = from_status(error)
+            raise Unsettled if is_whole and isinstance(failure, LinkLost) else failure from None
         except TimeoutError:
+            if is_whole:
+                raise Unsettled from None
             raise StoreUnavailable("storage did not take the message in time") from None
         finally:
             call.cancel()

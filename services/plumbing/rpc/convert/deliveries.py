@@ -1,11 +1,14 @@
 """Deliveries as they travel. The rule: a letter's octets are never looked at here."""
 
+from collections.abc import Sequence
+
 from restante.v1 import deliveries_pb2 as pb
+from restante.v1.errors_pb2 import Refusal
 
 from services.mail.errors import InvalidArgument, MailError, StoreUnavailable
 from services.mail.store.deliveries import Addressee, Delivered, Letter, Mode, Placed
-from services.mail.store.messages import Body
-from services.plumbing.rpc.convert import uids
+from services.mail.store.messages import Appended, Body
+from services.plumbing.rpc.convert import messages, uids
 from services.plumbing.rpc.errors import from_refusal, to_refusal
 
 _MODES = {Mode.ALL: pb.DELIVERY_MODE_ALL, Mode.EACH: pb.DELIVERY_MODE_EACH}
@@ -67,5 +70,31 @@ def delivered_from_wire(delivered: pb.DeliverResponse) -> Delivered:
 def _outcome_from_wire(outcome: pb.Outcome) -> Placed | MailError:
     if outcome.WhichOneof("result") == "placed":
         return Placed(outcome.placed.uid_validity, outcome.placed.uid)
-    error = from_refusal(outcome.refusal)
+    return _refusal_from_wire(outcome.refusal)
+
+
+def settled_to_wire(outcomes: Sequence[Appended | MailError]) -> pb.SettleResponse:
+    """An outcome per mailbox."""
+    return pb.SettleResponse(
+        outcomes=[
+            pb.Settled(refusal=to_refusal(outcome))
+            if isinstance(outcome, MailError)
+            else pb.Settled(appended=messages.appended_to_wire(outcome))
+            for outcome in outcomes
+        ]
+    )
+
+
+def settled_from_wire(settled: pb.SettleResponse) -> Sequence[Appended | MailError]:
+    """An outcome per mailbox."""
+    return tuple(
+        messages.appended_from_wire(each.appended)
+        if each.WhichOneof("result") == "appended"
+        else _refusal_from_wire(each.refusal)
+        for each in settled.outcomes
+    )
+
+
+def _refusal_from_wire(refusal: Refusal) -> MailError:
+    error = from_refusal(refusal)
     return error if isinstance(error, MailError) else StoreUnavailable(str(error))

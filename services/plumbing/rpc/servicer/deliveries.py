@@ -7,6 +7,7 @@ from restante.v1 import exchange_pb2
 
 from services.mail.store.deliveries import Deliveries
 from services.plumbing.rpc.convert import deliveries as convert
+from services.plumbing.rpc.convert import uids
 from services.plumbing.rpc.servicer.uploads import read_chunks, read_header
 
 
@@ -24,3 +25,8 @@ class DeliveriesServicer:
     async def deliver_inline(self, request: exchange_pb2.InlineDeliver) -> pb.DeliverResponse:
         letter = convert.letter_from_wire(request.header, request.body)
         return convert.delivered_to_wire(await self._deliveries.deliver(letter))
+
+    async def settle(self, request: pb.SettleRequest) -> pb.SettleResponse:
+        request_id, mailboxes = uids.needed_id(request.request_id), request.mailboxes
+        found = await self._deliveries.settle(request_id, [uids.key_from_wire(each) for each in mailboxes])
+        return convert.settled_to_wire(found)
