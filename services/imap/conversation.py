@@ -102,6 +102,11 @@ class Session:
         """A tagged NO that is not a refusal of the store."""
         return Status("NO", text, code, self.tag)
 
+    def select(self, selected: Selected, is_all_told: bool) -> None:
+        """Has this mailbox selected. is_all_told: it was read once, just now, and no news stands behind that."""
+        self.state.selected = selected
+        self._told = is_all_told
+
     def expunged(self, text: str) -> Response:
         """The tagged OK of what expunged something; with the news before it, it says how far they reach."""
         self._says_reach = True

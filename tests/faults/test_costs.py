@@ -141,6 +141,24 @@ async def test_a_fetch_of_a_thousand_costs_four_statements_and_a_page(house: Hou
     await imap.close()
 
 
+async def test_opening_a_mailbox_costs_one_question(house: House) -> None:
+    """Its snapshot is all that is told; what is \\Recent is claimed once."""
+    await house.store.deliveries.deliver(letter_to(house.inbox))
+    imap = Imap(*await asyncio.open_connection("127.0.0.1", house.imap.port))
+    await imap.ask("NOOP")
+    await imap.ask(f'LOGIN "{house.address}" "{PASSWORD}"')
+    wire = {"open": 1, "Exchange in": 1, "Exchange out": 1}
+    for command, expected in (
+        ("SELECT INBOX", {**wire, "claim recent": 1}),
+        ("SELECT INBOX", wire),
+        ("EXAMINE INBOX", wire),
+    ):
+        before = house.costs()
+        await imap.ask(command)
+        assert house.costs() - before == expected, command
+    await imap.close()
+
+
 async def test_a_listing_with_counters_costs_one_statement_and_one_question(house: House) -> None:
     """However many mailboxes there are; and one of them costs no more than itself."""
     for number in range(6):

@@ -60,9 +60,15 @@ class _Opening:
         if session.state.is_rev2:
             old_name = self.name if self.name != name and name != INBOX else None
             yield Listed(name, old_name=old_name, is_utf8=True)
-        selected = session.state.selected = Selected(opened.mailbox, is_writable, view)
-        if self.known is not None and self.known.uid_validity == opened.mailbox.uid_validity:
-            async for told in _resynchronise(session, selected, self.known):
+        selected = Selected(opened.mailbox, is_writable, view)
+        known = self.known
+        if known is not None and (
+            known.uid_validity != opened.mailbox.uid_validity or known.modseq >= view.highest_modseq
+        ):
+            known = None
+        session.select(selected, is_all_told=known is None)
+        if known is not None:
+            async for told in _resynchronise(session, selected, known):
                 yield told
         yield session.ok(
             "SELECT completed" if is_writable else "EXAMINE completed",
@@ -80,10 +86,11 @@ def _parameter(args: Arguments) -> tuple[str, Known | None]:
 
 
 async def _resynchronise(session: Session, selected: Selected, known: Known) -> AsyncIterator[Response]:
-    """What went and what changed since the client was here. RFC 7162 §3.2.5.1."""
+    """What went and what changed since the client was here. RFC 7162 §3.2.5.1.
+
+    It is asked after the view was opened, so it leaves out what has gone meanwhile: the news tells of that.
+    """
     view = selected.view
-    if known.modseq >= view.highest_modseq:
-        return
     uids = ((1, view.uid_next_told - 1),) if known.uids is None else known.uids
     changed = await changed_since(session.store, selected.mailbox.key, view, known.modseq, uids)
     if vanished := above(changed.vanished, known.matched(view.runs)):
