@@ -1,5 +1,7 @@
 """Expunge. RFC 9051 §6.4.3, RFC 4315 §2.1, RFC 1939 §6."""
 
+from uuid import uuid4
+
 import pytest
 
 from services.mail.errors import LockLost, MailboxNotFound
@@ -89,3 +91,14 @@ async def test_no_such_mailbox(subject: Subject) -> None:
     for uids in (None, (), EVERY):
         with pytest.raises(MailboxNotFound):
             await subject.store.messages.expunge(MailboxKey(inbox.account_id, 999), uids)
+
+
+async def test_a_repeated_request_id_expunges_nothing_more(subject: Subject) -> None:
+    """What got \\Deleted since the first time stays, and the answer is the first one's."""
+    inbox, request_id = await subject.inbox(), uuid4()
+    for flags in (["\\Deleted"], [], ["\\Deleted"]):
+        await subject.append(inbox, *flags)
+    first = await subject.store.messages.expunge(inbox, EVERY, request_id=request_id)
+    await subject.store.messages.store(inbox, EVERY, FlagChange.ADD, ["\\Deleted"])
+    assert await subject.store.messages.expunge(inbox, EVERY, request_id=request_id) == first
+    assert (first.uids, await subject.live(inbox)) == (((1, 1), (3, 3)), [2])

@@ -187,3 +187,16 @@ async def test_a_repeated_request_id_changes_nothing(subject: Subject) -> None:
     again = await store(inbox, EVERY, FlagChange.ADD, ["\\Seen"], since, request_id)
     assert (again.changed, again.modified) == (first.changed, first.modified) == (((1, 2),), ())
     assert await subject.store.mailboxes.highest_modseq(inbox) == first.highest_modseq == again.highest_modseq
+
+
+async def test_a_repeated_change_leaves_alone_what_another_did_meanwhile(subject: Subject) -> None:
+    """Sent again after a lost answer, it would set a flag that another session has just removed."""
+    inbox, request_id = await subject.inbox(), uuid4()
+    await subject.fill(inbox, 2)
+    store = subject.store.messages.store
+    first = await store(inbox, EVERY, FlagChange.ADD, ["\\Flagged"], request_id=request_id)
+    await store(inbox, ((1, 1),), FlagChange.REMOVE, ["\\Flagged"])
+    again = await store(inbox, EVERY, FlagChange.ADD, ["\\Flagged"], request_id=request_id)
+    assert (again.changed, again.highest_modseq) == (first.changed, first.highest_modseq)
+    page = await subject.rows(inbox, EVERY, Items.FLAGS)
+    assert [flag_names(flags, page.keywords) for flags in page.flags] == [[], ["\\Flagged"]]

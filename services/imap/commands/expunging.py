@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
+from uuid import uuid4
 
 from services.imap.registry import command
 from services.imap.session.state import State
@@ -36,7 +37,10 @@ class Expunge:
             yield session.no("The mailbox is open for reading only", "READ-ONLY")
             return
         uids = selected.view.runs if self.messages is None else selected.view.uids(self.messages)
-        if uids and (await session.store.messages.expunge(selected.mailbox.key, uids)).uids:
-            yield session.expunged("EXPUNGE completed")
-        else:
-            yield session.ok("EXPUNGE completed")
+        if uids:
+            key = selected.mailbox.key
+            expunged = await session.store.messages.expunge(key, uids, request_id=uuid4())
+            if expunged.uids:
+                yield session.expunged("EXPUNGE completed")
+                return
+        yield session.ok("EXPUNGE completed")

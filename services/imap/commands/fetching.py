@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from itertools import repeat
 from typing import TYPE_CHECKING, Self
+from uuid import uuid4
 
 from services.imap.registry import command
 from services.imap.session import literals, reading
@@ -157,7 +158,9 @@ async def _set_seen(session: Session, page: Page) -> Page:
     if not unseen:
         return page
     selected = session.selected
-    stored = await session.store.messages.store(selected.mailbox.key, unseen, FlagChange.ADD, ("\\Seen",))
+    stored = await session.store.messages.store(
+        selected.mailbox.key, unseen, FlagChange.ADD, ("\\Seen",), request_id=uuid4()
+    )
     session.updates.wrote(selected, stored)
     fresh = dict(zip(stored.uids, zip(stored.flags, stored.modseqs, strict=True), strict=True))
     before = zip(page.flags, page.modseqs or repeat(0), strict=False)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
+from uuid import uuid4
 
 from services.imap.registry import WithoutArguments, command
 from services.imap.session.resync import changed_since
@@ -130,7 +131,8 @@ class Close(WithoutArguments):
         selected, session.state.selected = session.selected, None
         if selected.is_writable:
             with suppress(MailboxNotFound):  # deleted elsewhere: there is nothing left to close
-                await session.store.messages.expunge(selected.mailbox.key, selected.view.runs)
+                key, uids = selected.mailbox.key, selected.view.runs
+                await session.store.messages.expunge(key, uids, request_id=uuid4())
         yield session.ok("CLOSE completed")
 
 

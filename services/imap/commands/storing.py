@@ -60,9 +60,8 @@ class Store:
             for told in session.updates.enable(Extension.CONDSTORE):
                 yield told
         if uids:
-            request_id = None if self.unchanged_since is None else uuid4()
             stored = await session.store.messages.store(
-                selected.mailbox.key, uids, self.change, self.flags, self.unchanged_since, request_id
+                selected.mailbox.key, uids, self.change, self.flags, self.unchanged_since, uuid4()
             )
             found = len(stored.uids)
             session.updates.wrote(selected, stored, is_told=not self.is_silent)

@@ -183,6 +183,7 @@ class Messages(Protocol):
         uids: Runs | None = None,
         even_undeleted: bool = False,
         maildrop: MaildropLock | None = None,
+        request_id: UUID | None = None,
     ) -> Expunged:
         """Removes those messages that have \\Deleted. RFC 9051 §6.4.3, RFC 4315 §2.1.
 

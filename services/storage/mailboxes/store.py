@@ -130,8 +130,9 @@ class PostgresMailboxes:
             "blocks": Bigints(),
             "masks": Bigints(),
             "made_by": made_by,
+            "request_id": None,
         }
-        copy = {**values, "is_moving": True, "target": new_name, "request_id": None}
+        copy = {**values, "is_moving": True, "target": new_name}
         empty = {**values, "even_undeleted": True, "epoch": 0}
         (verdict,), *_ = await self._database.transact(
             [account_id],

@@ -95,10 +95,9 @@ STORE: Final = Statement(
         SELECT %(account_id)s, box.modseq, %(mailbox_id)s, 2, t.runs FROM total t, box
     ), request_written AS (
         INSERT INTO requests (account_id, request_id, answer)
-        SELECT %(account_id)s, %(request_id)s::uuid, ARRAY[ARRAY[box.highest_modseq,
-            CASE WHEN EXISTS (SELECT FROM total) THEN box.modseq ELSE box.highest_modseq END, 0]]
-            || coalesce((SELECT array_agg(ARRAY[block, changed, asked & ~hit]) FROM fresh), '{}')
-        FROM box WHERE %(request_id)s::uuid IS NOT NULL AND NOT EXISTS (SELECT FROM seen)
+        SELECT %(account_id)s, %(request_id)s::uuid, ARRAY[ARRAY[box.highest_modseq, box.modseq, 0]]
+            || (SELECT array_agg(ARRAY[block, changed, asked & ~hit]) FROM fresh)
+        FROM box WHERE %(request_id)s::uuid IS NOT NULL AND EXISTS (SELECT FROM total)
     )
     SELECT box.highest_modseq,
         CASE WHEN EXISTS (SELECT FROM total) THEN box.modseq ELSE box.highest_modseq END,
@@ -229,9 +228,12 @@ EXPUNGE: Final = Statement(
         SELECT s.highest_modseq, s.deleted, a.modseq + 1 AS modseq
         FROM mailbox_state s JOIN account_state a USING (account_id)
         WHERE s.account_id = %(account_id)s AND s.mailbox_id = %(mailbox_id)s
+    ), seen AS MATERIALIZED (
+        SELECT answer FROM requests
+        WHERE account_id = %(account_id)s AND request_id = %(request_id)s::uuid
     ), may AS MATERIALIZED (
         SELECT 1 FROM box WHERE (%(epoch)s = 0 OR EXISTS (SELECT FROM held))
-            AND (%(even_undeleted)s OR deleted > 0)
+            AND (%(even_undeleted)s OR deleted > 0) AND NOT EXISTS (SELECT FROM seen)
     ), found AS MATERIALIZED (
         SELECT b.place, b.block, b.flags, b.sizes, b.live & a.mask AS asked
         FROM unnest(%(blocks)s::bigint[], %(masks)s::bigint[]) AS a (block, mask)
@@ -274,11 +276,17 @@ EXPUNGE: Final = Statement(
     ), expunged_written AS (
         INSERT INTO expunged (account_id, mailbox_id, modseq, runs)
         SELECT %(account_id)s, %(mailbox_id)s, box.modseq, t.runs FROM total t, box
+    ), request_written AS (
+        INSERT INTO requests (account_id, request_id, answer)
+        SELECT %(account_id)s, %(request_id)s::uuid, ARRAY[ARRAY[box.highest_modseq, box.modseq]]
+            || (SELECT array_agg(ARRAY[block, hit]) FROM gone)
+        FROM sums, box WHERE %(request_id)s::uuid IS NOT NULL
     )
     SELECT box.highest_modseq,
         CASE WHEN EXISTS (SELECT FROM sums) THEN box.modseq ELSE box.highest_modseq END,
         %(epoch)s = 0 OR EXISTS (SELECT FROM held),
-        (SELECT array_agg(block ORDER BY block) FROM gone), (SELECT array_agg(hit ORDER BY block) FROM gone)
+        (SELECT array_agg(block ORDER BY block) FROM gone), (SELECT array_agg(hit ORDER BY block) FROM gone),
+        (SELECT answer FROM seen)
     FROM box
     """,
 )

@@ -115,7 +115,7 @@ class PostgresMessages:
         }
         rows, names = await self._write(
             mailbox.account_id,
-            request_id is not None or unchanged_since is None,
+            request_id is not None,
             (changing.STORE, values),
             (statements.KEYWORDS, {"account_id": mailbox.account_id}),
         )
@@ -138,7 +138,7 @@ class PostgresMessages:
         # With an id of its own, what is removed is what was copied.
         request_id = request_id or uuid4()
         copy = await self._copy(mailbox, uids, target, request_id, is_moving=True)
-        away = {**copy[1], "even_undeleted": True, "epoch": 0, "moved_by": request_id}
+        away = {**copy[1], "even_undeleted": True, "epoch": 0, "moved_by": request_id, "request_id": None}
         steps = copy, (changing.MOVE_AWAY, away)
         rows = (await self._write(mailbox.account_id, True, *steps))[0]
         return _copied(rows)
@@ -163,6 +163,7 @@ class PostgresMessages:
         uids: Runs | None = None,
         even_undeleted: bool = False,
         maildrop: MaildropLock | None = None,
+        request_id: UUID | None = None,
     ) -> Expunged:
         """See the port."""
         asked = () if uids is None else await self._within(mailbox, uids)
@@ -174,12 +175,17 @@ class PostgresMessages:
             "is_all": uids is None,
             "even_undeleted": even_undeleted,
             "epoch": 0 if maildrop is None else maildrop.epoch,
+            "request_id": request_id,
         }
-        rows = (await self._write(mailbox.account_id, uids is not None, (changing.EXPUNGE, values)))[0]
+        is_repeatable = request_id is not None or (even_undeleted and uids is not None)
+        rows = (await self._write(mailbox.account_id, is_repeatable, (changing.EXPUNGE, values)))[0]
         if not rows:
             raise MailboxNotFound
-        previous_modseq, highest_modseq, is_held, found, hits = rows[0]
-        if not is_held:
+        previous_modseq, highest_modseq, is_held, found, hits, answer = rows[0]
+        if answer:
+            previous_modseq, highest_modseq = answer[0]
+            found, hits = [row[0] for row in answer[1:]], [row[1] for row in answer[1:]]
+        elif not is_held:
             raise LockLost
         gone = from_masks(found, hits) if found else ()
         return Expunged(gone, previous_modseq, highest_modseq)

@@ -127,7 +127,7 @@ class MemoryMessages:
             highest_modseq=folder.highest_modseq,
             keywords=tuple(ledger.keywords),
         )
-        if request_id is not None:
+        if request_id is not None and changed:
             ledger.answers[request_id] = stored
         return stored
 
@@ -184,9 +184,12 @@ class MemoryMessages:
         uids: Runs | None = None,
         even_undeleted: bool = False,
         maildrop: MaildropLock | None = None,
+        request_id: UUID | None = None,
     ) -> Expunged:
         """Removes what has \\Deleted, or all that was named."""
         folder, ledger = self.state.folder(mailbox), self.state.ledger(mailbox.account_id)
+        if request_id is not None and isinstance(answer := ledger.answers.get(request_id), Expunged):
+            return answer
         if maildrop is not None:
             check_maildrop(self.state, maildrop)
         asked = folder.live if uids is None else _members(folder.live, uids)
@@ -196,7 +199,10 @@ class MemoryMessages:
             folder.gone[uid] = folder.live.pop(uid)
         if going:
             folder.highest_modseq = ledger.write((mailbox.mailbox_id, ChangeKind.EXPUNGED, went))
-        return Expunged(went, previous, folder.highest_modseq)
+        expunged = Expunged(went, previous, folder.highest_modseq)
+        if request_id is not None and going:
+            ledger.answers[request_id] = expunged
+        return expunged
 
 
 def _members(messages: dict[int, Message], uids: Runs) -> list[int]:

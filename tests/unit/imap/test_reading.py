@@ -37,9 +37,9 @@ class Counting:
         found: AsyncIterator[Page] = self._inner.fetch(mailbox, uids, items)
         return found
 
-    async def store(self, *arguments: Any) -> Any:
+    async def store(self, *arguments: Any, **named: Any) -> Any:
         self.asked.append("store")
-        return await self._inner.store(*arguments)
+        return await self._inner.store(*arguments, **named)
 
 
 @pytest.fixture

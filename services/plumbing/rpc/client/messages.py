@@ -140,8 +140,8 @@ class RemoteMessages:
             unchanged_since=unchanged_since,
             request_id=id_to_wire(request_id),
         )
-        # The same change of the same messages is the same however often it is made; a condition is not.
-        is_repeatable = request_id is not None or unchanged_since is None
+        # Without an id, it could take back what another did between the two.
+        is_repeatable = request_id is not None
         asked = await self._calls.ask(request, pb.StoreResponse, is_repeatable, self._calls.patience.write)
         return convert.stored_from_wire(cast("list[pb.StoreResponse]", asked.parts))
 
@@ -177,13 +177,15 @@ class RemoteMessages:
         uids: Runs | None = None,
         even_undeleted: bool = False,
         maildrop: MaildropLock | None = None,
+        request_id: UUID | None = None,
     ) -> Expunged:
         request = pb.ExpungeRequest(
             mailbox=key_to_wire(mailbox),
             uids=runs_to_wire(uids) if uids is not None else None,
             even_undeleted=even_undeleted,
             maildrop=convert.lock_to_wire(maildrop) if maildrop is not None else None,
+            request_id=id_to_wire(request_id),
         )
         # A uid is never used again, so these messages go once however often it is sent.
-        is_repeatable = uids is not None
+        is_repeatable = request_id is not None or (uids is not None and even_undeleted)
         return convert.expunged_from_wire(await self._calls.write(request, pb.ExpungeResponse, is_repeatable))

@@ -95,5 +95,6 @@ class MessagesServicer:
             uids.asked_runs(request.uids) if request.HasField("uids") else None,
             request.even_undeleted,
             convert.lock_from_wire(request.maildrop) if request.HasField("maildrop") else None,
+            uids.optional_id(request.request_id),
         )
         return convert.expunged_to_wire(expunged)
