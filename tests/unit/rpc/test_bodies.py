@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import random
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import uuid4
 
 import grpc
@@ -19,7 +19,8 @@ from services.mail.store.messages import INLINE_OCTETS, Appended, Items, Page
 from services.mail.store.uids import Runs
 from services.plumbing.rpc.client.copies import MOST_IN_FLIGHT
 from services.plumbing.rpc.convert.uids import key_to_wire
-from tests.unit.rpc.ends import SHOWN, Site
+from services.plumbing.rpc.server import Bounds
+from tests.unit.rpc.ends import PATIENCE, SHOWN, Site
 from tests.unit.rpc.letters import bodies, letter_to, make_inbox
 
 SIZES = (0, 1, INLINE_OCTETS - 1, INLINE_OCTETS, INLINE_OCTETS + 1, 3 * INLINE_OCTETS + 7)
@@ -69,6 +70,20 @@ async def test_slow_readers_keep_nobody_out(site: Site) -> None:
         starts = [await anext(reader) for reader in map(aiter, readers)]
         assert (await store.accounts.usage(mailbox.account_id)).messages == 1
         assert b"".join([chunk async for chunk in store.messages.read(mailbox, 1, 0, len(octets))]) == octets
+        for start, reader in zip(starts, readers, strict=True):
+            assert start + b"".join([chunk async for chunk in reader]) == octets
+
+
+async def test_readers_that_do_not_read_keep_no_large_letter_out(site: Site) -> None:
+    """A connection has only so many streams: one that is not read is let go, and taken up where it ended."""
+    mailbox = await make_inbox(site.store)
+    octets = text_of(3 * INLINE_OCTETS)
+    await site.store.messages.append(mailbox, octets, len(octets))
+    await site.add(bounds=Bounds(streams_of_a_connection=4))
+    async with site.client(replace(PATIENCE, unread=0.05)) as store:
+        readers = [aiter(store.messages.read(mailbox, 1, 0, len(octets))) for _ in range(8)]
+        starts = [await anext(reader) for reader in readers]
+        await store.messages.append(mailbox, octets, len(octets))
         for start, reader in zip(starts, readers, strict=True):
             assert start + b"".join([chunk async for chunk in reader]) == octets
 

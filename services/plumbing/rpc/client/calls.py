@@ -7,7 +7,7 @@ or one that has the same effect twice. Everything else becomes StoreUnavailable.
 import asyncio
 import random
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from contextlib import ExitStack, aclosing
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar, cast
 
@@ -37,11 +37,15 @@ _LONGEST_PAUSE: Final = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """Seconds: for a read, for a write, and for finding a copy before anything is sent."""
+    """Seconds: for a read, for a write, and for finding a copy before anything is sent.
+
+    unread: for a reader that does not come back, before its stream is let go; a channel has only so many.
+    """
 
     read: float = 10.0
     write: float = 30.0
     find: float = 10.0
+    unread: float = 2.0
 
 
 def _exchange_fields() -> dict[str, int]:
@@ -127,7 +131,7 @@ class Calls:
     async def stream(
         self, make_request: Callable[[], Message | None], kind: type[R]
     ) -> AsyncGenerator[R, None]:
-        """Parts of a server stream of its own, taken up on another copy where one goes away.
+        """Parts of a server stream of its own, taken up where a copy goes away, or the reader was away for too long.
 
         make_request: what is still wanted, or None at the end; asked at the start and after every interruption.
         Raises StoreUnavailable, StorageFailed, and what the rpc refuses with.
@@ -137,7 +141,7 @@ class Calls:
         while (request := make_request()) is not None:
             link = await self.copies.pick(self.patience.find)
             try:
-                async with aclosing(read_stream(link, request, kind, self.patience.read)) as parts:
+                async with aclosing(read_stream(link, request, kind, self.patience)) as parts:
                     async for part in parts:
                         yield part
                         deadline = loop.time() + self.patience.read
@@ -164,25 +168,35 @@ async def call_alone(link: Link, path: str, payload: bytes, kind: type[Message],
     return Asked([answer])
 
 
-async def read_stream(link: Link, request: Message, kind: type[R], seconds: float) -> AsyncGenerator[R, None]:
+async def read_stream(
+    link: Link, request: Message, kind: type[R], patience: Patience
+) -> AsyncGenerator[R, None]:
     """The parts that one copy sends; the next is taken from the wire when it is asked for.
 
-    seconds: for each part. Raises NotTaken, LinkLost, StoreUnavailable, and what the rpc refuses with.
+    Raises NotTaken, LinkLost (also where it was let go, since nobody read it), StoreUnavailable, and what the rpc
+    refuses with.
     """
     path = PATHS[request.DESCRIPTOR.full_name]
-    with link.held():
+    loop = asyncio.get_running_loop()
+    with ExitStack() as stream:
+        stream.enter_context(link.held())
         open_stream: Any = link.channel.unary_stream(path, None, kind.FromString)
         call = open_stream(request.SerializeToString(), metadata=link.metadata)
+        stream.callback(call.cancel)
         try:
             while True:
-                async with asyncio.timeout(seconds):
+                async with asyncio.timeout(patience.read):
                     part = await call.read()
                 if part is grpc.aio.EOF:
                     return
-                yield cast("R", part)
+                letting_go = loop.call_later(patience.unread, stream.close)
+                try:
+                    yield cast("R", part)
+                finally:
+                    letting_go.cancel()
+                if call.cancelled():
+                    raise LinkLost("let go while nobody read it")
         except grpc.aio.AioRpcError as error:
             raise from_status(error) from None
         except TimeoutError:
             raise StoreUnavailable("storage did not answer in time") from None
-        finally:
-            call.cancel()
