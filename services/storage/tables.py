@@ -305,11 +305,12 @@ pop3_locks = Table(
     Column("lease_until", DateTime(timezone=True), nullable=False),
 )
 
-# key: "login " and a login, or "network " and a network.
+# key: "login " and a login, or "network " and a network. tried_until: while a copy tries a password for this login.
 login_failures = Table(
     "login_failures",
     metadata,
     _key("key", Text),
     Column("failures", BigInteger, nullable=False),
     _now("last_at"),
+    Column("tried_until", DateTime(timezone=True), nullable=False, server_default=text("'-infinity'")),
 )

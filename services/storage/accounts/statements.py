@@ -94,21 +94,42 @@ SET_ENABLED: Final = Statement(
     "UPDATE accounts SET is_enabled = %(is_enabled)s WHERE account_id = %(account_id)s RETURNING account_id",
 )
 
+# Seconds until the next try, by what failed before.
+_WAITS: Final = """
+    extract(epoch FROM last_at - clock_timestamp())::float8 + coalesce((%(delays)s::bigint[])[
+        least(failures - CASE WHEN key = %(login_key)s THEN %(free)s ELSE %(free_network)s END,
+              cardinality(%(delays)s::bigint[]))], 0)
+"""
+
 # Primary keys of addresses, accounts, account_state, credentials; and of login_failures for the two keys.
 LOGIN: Final = Statement(
     "login",
-    """
-    SELECT a.account_id, a.address, a.is_enabled, s.quota_bytes, s.quota_messages, c.version, c.secret, f.waits
+    f"""
+    SELECT a.account_id, a.address, a.is_enabled, s.quota_bytes, s.quota_messages, c.version, c.secret, f.waits,
+        f.has_failed
     FROM (
-        SELECT max(extract(epoch FROM last_at - clock_timestamp())::float8 + coalesce((%(delays)s::bigint[])[
-            least(failures - CASE WHEN key = %(login_key)s THEN %(free)s ELSE %(free_network)s END,
-                  cardinality(%(delays)s::bigint[]))], 0)) AS waits
+        SELECT max({_WAITS}) AS waits, bool_or(key = %(login_key)s) AS has_failed
         FROM login_failures WHERE key IN (%(login_key)s, %(network_key)s)
     ) f
     LEFT JOIN addresses d ON d.address = %(address)s
     LEFT JOIN accounts a ON a.account_id = d.account_id
     LEFT JOIN account_state s ON s.account_id = a.account_id
     LEFT JOIN credentials c ON c.account_id = a.account_id AND c.kind = 1
+    """,
+)
+
+# Locks one row of login_failures, and waits for nothing else. Who takes the turn counts or forgets, and so gives it up.
+TAKE_TURN: Final = Statement(
+    "take turn at login",
+    f"""
+    WITH held AS MATERIALIZED (
+        SELECT tried_until <= clock_timestamp() AS is_free, {_WAITS} AS waits
+        FROM login_failures WHERE key = %(login_key)s FOR UPDATE
+    ), taken AS (
+        UPDATE login_failures SET tried_until = clock_timestamp() + interval '10 seconds' FROM held
+        WHERE key = %(login_key)s AND is_free AND waits <= 0
+    )
+    SELECT is_free, waits FROM held
     """,
 )
 
@@ -119,7 +140,7 @@ COUNT_FAILURE: Final = Statement(
     INSERT INTO login_failures AS f (key, failures) SELECT key, 1 FROM unnest(%(keys)s::text[]) AS k (key) ORDER BY key
     ON CONFLICT (key) DO UPDATE SET
         failures = CASE WHEN f.last_at < now() - interval '15 minutes' THEN 1 ELSE f.failures + 1 END,
-        last_at = clock_timestamp()
+        last_at = clock_timestamp(), tried_until = '-infinity'
     """,
 )
 

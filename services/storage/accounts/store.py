@@ -28,12 +28,15 @@ from services.storage.accounts.passwords import MAX_WAITING, Passwords
 from services.storage.accounts.resolver import Resolver
 from services.storage.accounts.spelling import POSTMASTER, candidates, canonical_address
 from services.storage.arrays import Bigints, Texts
-from services.storage.transaction import Database, Row
+from services.storage.transaction import Database, Row, Values
 
 # Seconds to wait after the first failure that is not free, the second, and so on.
 DELAYS: Final = (2, 4, 8, 15)
 FREE_FAILURES: Final = 3
 FREE_FAILURES_OF_NETWORK: Final = 20
+# How often, and after how many seconds again, a login's turn is asked for while another copy has it.
+TURN_TRIES: Final = 40
+TURN_SECONDS: Final = 0.05
 MAX_PASSWORD_OCTETS: Final = 4096
 MAX_PAGE: Final = 1000
 _UNBOUNDED: Final = Quota()
@@ -128,28 +131,25 @@ class PostgresAccounts:
             return await self._authenticate(address, login_key, _network_key(network), password)
 
     async def _authenticate(self, address: str, login_key: str, network_key: str, password: bytes) -> Account:
-        row = (
-            await self._database.read(
-                statements.LOGIN,
-                {
-                    "address": address,
-                    "login_key": login_key,
-                    "network_key": network_key,
-                    "free": FREE_FAILURES,
-                    "free_network": FREE_FAILURES_OF_NETWORK,
-                    "delays": Bigints(DELAYS),
-                },
-            )
-        )[0]
-        version, secret, waits = row[5:8]
+        keys = {
+            "login_key": login_key,
+            "network_key": network_key,
+            "free": FREE_FAILURES,
+            "free_network": FREE_FAILURES_OF_NETWORK,
+            "delays": Bigints(DELAYS),
+        }
+        row = (await self._database.read(statements.LOGIN, {"address": address, **keys}))[0]
+        version, secret, waits, has_failed = row[5:9]
         if (waits is not None and waits > 0) or self._passwords.waiting >= MAX_WAITING:
             raise TooManyAttempts
+        if has_failed:
+            await self._take_turn(keys)
         is_right = await self._passwords.is_right(
             password[: MAX_PASSWORD_OCTETS + 1], row[0] or 0, version or 0, secret
         )
         if not is_right:
-            keys = Texts(sorted({login_key, network_key} - {""}))
-            await self._database.write(statements.COUNT_FAILURE, {"keys": keys})
+            failed = Texts(sorted({login_key, network_key} - {""}))
+            await self._database.write(statements.COUNT_FAILURE, {"keys": failed})
             raise BadCredentials
         if waits is not None:
             await self._database.write(statements.FORGET_FAILURES, {"login_key": login_key})
@@ -157,6 +157,18 @@ class PostgresAccounts:
         if not account.is_enabled:
             raise AccountDisabled
         return account
+
+    async def _take_turn(self, keys: Values) -> None:
+        """Waits while another copy tries a password for this login. Raises TooManyAttempts."""
+        for _ in range(TURN_TRIES):
+            found = await self._database.write(statements.TAKE_TURN, keys)
+            is_free, waits = found[0] if found else (True, 0)
+            if waits > 0:
+                raise TooManyAttempts
+            if is_free:
+                return
+            await asyncio.sleep(TURN_SECONDS)
+        raise TooManyAttempts
 
     async def resolve(self, address: str, size: int = 0) -> Recipient:
         """See the port. `postmaster` alone, or of a domain of ours, always reaches somebody."""
