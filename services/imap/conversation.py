@@ -337,10 +337,20 @@ class Session:
             isinstance(error, MailboxNotFound)
             and row is not None
             and row.states is State.SELECTED
-            and not row.has_target
+            and (not row.has_target or await self._is_deleted())
         ):
             raise Ended(_DELETED)
         await self._end(Status("NO", error.text, code, self.tag))
+
+    async def _is_deleted(self) -> bool:
+        """Whether the selected mailbox is what is missing, and not the target of COPY or MOVE."""
+        try:
+            await self.store.mailboxes.highest_modseq(self.selected.mailbox.key)
+        except MailboxNotFound:
+            return True
+        except StoreUnavailable:
+            pass
+        return False
 
     async def _refuse(self, tag: bytes, error: ProtocolError) -> None:
         self._bad += 1

@@ -30,6 +30,20 @@ async def test_a_session_in_idle_hears_that_its_mailbox_is_gone(store: MemorySto
         await expect(client, "end")
 
 
+@pytest.mark.parametrize("command", ["COPY 1 INBOX", "MOVE 1 INBOX"])
+async def test_what_is_copied_out_of_a_mailbox_that_is_gone_offers_to_create_nothing(
+    store: MemoryStore, command: str
+) -> None:
+    """RFC 9051 §6.4.7: TRYCREATE is about the target, which is there."""
+    await dialogues.meanwhile(store, "deliver Archive")
+    async with dialogues.door(store) as door, dialogues.in_memory(door) as client:
+        await logged_in_to(client, "Archive")
+        await dialogues.meanwhile(store, "delete Archive")
+        client.send(f"c {command}\r\n".encode())
+        await expect(client, "* BYE ...")
+        await expect(client, "end")
+
+
 async def test_a_session_in_idle_stays_while_the_store_is_away(store: MemoryStore) -> None:
     """RFC 2177: what it could not be told then, it is told later."""
     account = await store.accounts.find_account("alice@example.org")
