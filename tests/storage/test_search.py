@@ -89,3 +89,17 @@ async def test_a_search_that_met_texts_that_are_not_kept_has_them_kept(database_
             while await kept(store) != (1, 1):  # noqa: ASYNC110 - the indexer is what is waited for
                 await asyncio.sleep(0.01)
         assert await find(store, mailbox, InBody("body")) == [1]
+
+
+async def test_an_account_has_a_turn_and_goes_on_behind_others(store: PostgresStore) -> None:
+    """Nobody waits for the end of somebody else's work."""
+    boxes = [await inbox(store), await inbox(store)]
+    for box in boxes:
+        await asyncio.gather(*(store.deliveries.deliver(letter(box)) for _ in range(150)))
+    for box in boxes:
+        assert await store.indexer.keep_some(box.account_id)
+    assert await kept(store) == (200, 200)
+    for box in boxes:
+        assert await store.indexer.keep_some(box.account_id)
+        assert not await store.indexer.keep_some(box.account_id)
+    assert await kept(store) == (300, 300)

@@ -1,8 +1,9 @@
 """The texts of a message that are searched: its header's fields, and its text parts, decoded and folded.
 
-A folded header is groups of fields, one for each name: `\\nNAME: value\\rNAME: value`; the last group has no name and
-holds the fields of the parts inside. Values are unfolded and have no line ends, so a group's bounds are certain.
-An address that is written with comments, spaces or quotes has one value more, as the envelope tells it.
+A folded header is groups of fields, one for each name: `\\nNAME: value\\rNAME: value`; groups that begin with BREAK
+hold lines that are no fields, and last the fields of the parts inside. Values are unfolded and have no line ends, so
+a group's bounds are certain. An address that is written with comments, spaces or quotes has one value more, as the
+envelope tells it.
 The rule: these texts are kept; whoever changes what comes out for any message empties `header_text` and `body_text`
 in the same migration.
 """
@@ -19,7 +20,8 @@ from typing import Final
 from services.mail.address import entries
 from services.mail.message import HEADER_LIMIT
 from services.mail.mime.parts import Part, PartMap
-from services.mail.search.folding import fold
+from services.mail.mime.transfer import is_known
+from services.mail.search.folding import BREAK, fold
 from services.mail.text import decode_header
 
 # Parts of a message whose own fields are searched; a message that has more is an attack.
@@ -30,6 +32,7 @@ _LINE_ENDS: Final = re.compile(r"[\r\n]")
 # Whose addresses SEARCH knows as the envelope has them (RFC 9051 §6.4.4, FROM), and where those may look otherwise.
 _ADDRESSES: Final = frozenset((b"BCC", b"CC", b"FROM", b"TO"))
 _DISGUISED: Final = re.compile(rb'[) "]@|@[( ]')
+_UNNAMED: Final = f"\n{BREAK}\r"
 _NAME: Final = re.compile(rb"([^\0- :\x7f-\xff]++)[ \t]*+:")
 
 
@@ -38,13 +41,15 @@ def fold_header(header: bytes) -> str:
     groups: dict[str, list[str]] = {}
     for name, line in _fields(header):
         groups.setdefault(name, []).append(line)
-    return "".join(["\n" + "\r".join(lines) for lines in groups.values()])
+    unnamed = groups.pop("", None)
+    named = "".join(["\n" + "\r".join(lines) for lines in groups.values()])
+    return named if unnamed is None else named + _UNNAMED + "\r".join(unnamed)
 
 
 def fold_inner(headers: Iterator[bytes]) -> str:
-    """The group without a name: fields of the parts, and of messages inside."""
+    """A group without a name: fields of the parts, and of messages inside."""
     lines = [line for header in headers for _, line in _fields(header)]
-    return "\n:" + "\r".join(lines) if lines else ""
+    return _UNNAMED + "\r".join(lines) if lines else ""
 
 
 def field_values(folded: str, name: str) -> list[str] | None:
@@ -70,11 +75,16 @@ def sent_day(header: bytes) -> int | None:
 
 
 def text_parts(parts: PartMap) -> list[Part]:
-    """The parts whose bodies are searched: text, and reports such as message/delivery-status."""
+    """The parts whose bodies are searched: text, and reports such as message/delivery-status.
+
+    What hides behind an unknown transfer encoding is no text. RFC 2045 §6.4.
+    """
     return [
         part
         for part in parts.walk()
-        if not part.children and part.media_type.startswith((b"text/", b"message/"))
+        if not part.children
+        and part.media_type.startswith((b"text/", b"message/"))
+        and is_known(part.encoding)
     ][:PARTS_SEARCHED]
 
 
@@ -88,14 +98,14 @@ def inner_headers(parts: PartMap) -> list[tuple[int, int]]:
 
 
 def _fields(header: bytes) -> Iterator[tuple[str, str]]:
-    """Each field's folded name, and the whole of it on one line, folded; what is no field is left out."""
+    """Each field's folded name, and the whole of it on one line, folded; what is no field has no name."""
     for name, value in _lines(header):
         if value.isascii() and b"=?" not in value and b"\0" not in value:
             text = value.decode("ascii").upper()
         else:
             text = fold(_LINE_ENDS.sub(" ", decode_header(value)))
         folded = name.decode("ascii")
-        yield folded, f"{folded}:{text.rstrip()}"
+        yield folded, f"{folded}:{text.rstrip()}" if folded else text.rstrip()
         if name in _ADDRESSES and _DISGUISED.search(value) and (plain := _plain_addresses(value)):
             yield folded, f"{folded}: {plain}"
 
@@ -112,3 +122,5 @@ def _lines(header: bytes) -> Iterator[tuple[bytes, bytes]]:
     for line in header.split(b"\n"):
         if found := _NAME.match(line):
             yield found[1].upper(), line[found.end() :]
+        elif line:
+            yield b"", line

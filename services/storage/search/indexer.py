@@ -1,7 +1,8 @@
 """Keeps the texts of messages for searching, behind delivery.
 
 The rule: nobody waits for it and nothing depends on it: a text that is not kept is read when it is searched. It works
-in the order of body ids, so that what is kept ends where the work goes on; and it rests longer than it works.
+in the order of body ids, so that what is kept ends where the work goes on; accounts have their turns, a few messages
+each; and while letters come in, it rests longer than it works.
 """
 
 import asyncio
@@ -19,14 +20,17 @@ from services.storage.transaction import Database, Row
 
 log = logs.get(__name__)
 
-# Bodies read at once, each with at most 256 KB at hand.
-_TOGETHER: Final = 20
+# Bodies read at once, and of how many octets, but for the last one.
+_TOGETHER: Final = 100
+_TOGETHER_OCTETS: Final = 1024 * 1024
 # A longer text is not kept, but read whenever it is searched.
 MOST_KEPT: Final = 1024 * 1024
 _UNSENT: Final = -(2**40)
 # How much longer it rests than it works: while others write, and else.
 _REST_BUSY: Final = 49.0
 _REST_QUIET: Final = 1.0
+# The same while somebody searches what is not kept yet, and no letters come in.
+_REST_WANTED: Final = 0.1
 
 
 class Indexer:
@@ -35,8 +39,10 @@ class Indexer:
     def __init__(self, database: Database, delay_seconds: float = 2.0) -> None:
         self._database = database
         self._delay = delay_seconds
-        self._touched: dict[int, None] = {}
-        self._touched_at = 0.0
+        self._touched: dict[int, None] = {}  # in the order of their turns
+        self._wanted: set[int] = set()
+        self._after: dict[int, int] = {}  # body ids that were seen to: some may not be kept for good
+        self._touched_at = -delay_seconds
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -64,40 +70,70 @@ class Indexer:
         self._touched_at = asyncio.get_running_loop().time()
         self._wake.set()
 
+    def hasten(self, account_id: int) -> None:
+        """Somebody has searched messages of this account whose text is not kept."""
+        self._touched.setdefault(account_id)
+        self._wanted.add(account_id)
+        self._wake.set()
+
     async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
         while True:
             await self._wake.wait()
-            await asyncio.sleep(self._delay)
+            if not self._wanted:
+                await asyncio.sleep(self._delay)
             self._wake.clear()
-            touched, self._touched = list(self._touched), {}
-            for account_id in touched:
-                try:
-                    await self.catch_up(account_id, is_resting=True)
-                except StoreUnavailable as error:
-                    log.warning("texts not kept for now", account_id=account_id, reason=error.text)
-                except Exception:
-                    log.exception("keeping texts failed", account_id=account_id)
+            while self._touched:
+                account_id = next(
+                    (each for each in self._touched if each in self._wanted), next(iter(self._touched))
+                )
+                del self._touched[account_id]
+                began = loop.time()
+                if await self._is_behind(account_id):
+                    self._touched.setdefault(account_id)
+                else:
+                    self._wanted.discard(account_id)
+                rest = _REST_WANTED if account_id in self._wanted else _REST_QUIET
+                if began - self._touched_at < self._delay:
+                    rest = _REST_BUSY
+                await asyncio.sleep((loop.time() - began) * rest)
 
-    async def catch_up(self, account_id: int, is_resting: bool = False) -> None:
+    async def _is_behind(self, account_id: int) -> bool:
+        """One turn of an account; whether it needs another."""
+        try:
+            return await self.keep_some(account_id)
+        except StoreUnavailable as error:
+            log.warning("texts not kept for now", account_id=account_id, reason=error.text)
+        except Exception:
+            log.exception("keeping texts failed", account_id=account_id)
+        return False
+
+    async def catch_up(self, account_id: int) -> None:
         """Keeps the texts of all messages of an account. Raises StoreUnavailable."""
-        loop = asyncio.get_running_loop()
-        after = 0
-        while True:
-            values = {"account_id": account_id, "after": after, "limit": _TOGETHER}
-            rows = await self._database.read(statements.UNPREPARED, values)
-            if not rows:
-                return
-            began = loop.time()
-            await self._keep(account_id, rows)
-            after = rows[-1][0]
-            if is_resting:
-                is_busy = began - self._touched_at < self._delay
-                await asyncio.sleep((loop.time() - began) * (_REST_BUSY if is_busy else _REST_QUIET))
+        while await self.keep_some(account_id):
+            pass
+
+    async def keep_some(self, account_id: int) -> bool:
+        """Keeps the texts of the next few messages; whether there were any. Raises StoreUnavailable."""
+        values = {
+            "account_id": account_id,
+            "after": self._after.get(account_id, 0),
+            "limit": _TOGETHER,
+            "octets": _TOGETHER_OCTETS,
+        }
+        rows = await self._database.read(statements.UNPREPARED, values)
+        if not rows:
+            self._after.pop(account_id, None)
+            return False
+        await self._keep(account_id, rows)
+        self._after[account_id] = rows[-1][0]
+        return True
 
     async def _keep(self, account_id: int, rows: Sequence[Row]) -> None:
         body_ids, sent, are_kept = Bigints(), Bigints(), Bigints()
         headers, bodies = Texts(), Texts()
         for body_id, *columns in rows:
+            await asyncio.sleep(0)
             try:
                 source = Source.of(self._database.read, tuple(columns))
                 own = await source.own_header()

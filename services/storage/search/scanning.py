@@ -5,19 +5,22 @@ nothing holds more of a message than one step.
 """
 
 import asyncio
+from bisect import bisect_right
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
-from services.mail.search import texts
+from services.mail.search import plain, texts
 from services.mail.search.deciding import Bounds, chosen
-from services.mail.store.search import InField, InText, Sent
+from services.mail.store.search import InBody, InField, InText, Sent
 from services.storage.arrays import Bigints
 from services.storage.search import statements
 from services.storage.search.leaves import Leaf
 from services.storage.search.sources import Read, Source
+from services.storage.transaction import Row
 
-# Messages whose octets are asked for together; each has at most 256 KB at hand.
-_TOGETHER: Final = 20
+# Messages whose octets are asked for together, and how many octets, but for the last message.
+_TOGETHER: Final = 200
+_TOGETHER_OCTETS: Final = 1024 * 1024
 _PART_SECONDS: Final = 0.1
 
 
@@ -34,20 +37,48 @@ async def scan(
     until = loop.time() + _PART_SECONDS
     places = chosen(rows, range(len(uids)))
     everything = (1 << len(uids)) - 1
-    for start in range(0, len(places), _TOGETHER):
-        some = places[start : start + _TOGETHER]
-        found = await read(statements.SOURCES, {**key, "uids": Bigints([uids[place] for place in some])})
+    start = 0
+    while start < len(places):
+        asked_uids = Bigints([uids[place] for place in places[start : start + _TOGETHER]])
+        found = await read(statements.SOURCES, {**key, "uids": asked_uids, "octets": _TOGETHER_OCTETS})
         columns = {uid: tuple(rest) for uid, *rest in found}
-        for row in some:
+        # What is not among these went meanwhile, or is behind the last and comes with the next.
+        come = bisect_right(asked_uids, found[-1][0]) if found else len(asked_uids)
+        for row in places[start : start + come]:
             asked = [(place, leaf) for place, leaf in leaves if _is_open(known[place], 1 << row)]
             hits = set[int]()
-            if uids[row] in columns:  # else it went meanwhile
-                hits = await _look(Source.of(read, columns[uids[row]]), asked)
+            octets = columns.pop(uids[row], None)
+            if octets is not None and (likely := _likely(octets, asked)):
+                hits = await _look(Source.of(read, octets), likely)
+                await asyncio.sleep(0)
             for place, _ in asked:
                 known[place] = _with(known[place], 1 << row, place in hits, everything)
             if loop.time() > until:
                 yield row
                 until = loop.time() + _PART_SECONDS
+        start += come
+        await asyncio.sleep(0)
+
+
+def _likely(row: Row, asked: Sequence[tuple[int, Leaf]]) -> list[tuple[int, Leaf]]:
+    """The leaves that this message may have, as its octets tell at a glance."""
+    head, header, parts, _, content = row
+    if content is None:
+        return list(asked)
+    own: bytes | None = None
+    if any(isinstance(leaf.key, InField | InText) for _, leaf in asked):
+        own = plain.header_in_capitals(head + content[:header])
+    whole: bytes | None = None
+    if any(isinstance(leaf.key, InBody | InText) for _, leaf in asked):
+        whole = plain.content_in_capitals(content, parts)
+    likely = []
+    for place, leaf in asked:
+        wanted = plain.needle(leaf.text)
+        in_own = isinstance(leaf.key, InField | InText) and (own is None or wanted is None or wanted in own)
+        in_whole = not isinstance(leaf.key, InField) and (whole is None or wanted is None or wanted in whole)
+        if in_own or in_whole:
+            likely.append((place, leaf))
+    return likely
 
 
 async def _look(source: Source, asked: Sequence[tuple[int, Leaf]]) -> set[int]:

@@ -71,6 +71,7 @@ class Source:
 
     async def body_texts(self) -> AsyncIterator[tuple[int, str, str]]:
         """Pieces of the text parts: which part, its text, and what is seen of it where that is another."""
+        told = 0
         for number, part in enumerate(texts.text_parts(self.parts)):
             body = bodies.BodyText(part, await self.read(part.header_start, part.body_start))
             async for chunk in self.chunks(part.body_start, part.end):
@@ -79,4 +80,7 @@ class Source:
                     await asyncio.sleep(0)
             for text, seen in body.finish():
                 yield number, text, seen
-                await asyncio.sleep(0)
+                told += len(text)
+                if told >= bodies.STEP:
+                    told = 0
+                    await asyncio.sleep(0)

@@ -156,28 +156,42 @@ TEXT_SOME: Final = Statement("search: text some", _IN_TEXT + _LIST_OF + _HEADER 
 _SOURCE: Final = """
     b.head, b.header, b.parts, b.upload_id, b.content
 """
-# Primary keys of messages and bodies, once for each uid.
+# Primary keys of messages and bodies, once for each uid; no further than so many octets, and one message at least.
 SOURCES: Final = Statement(
     "search: sources",
     "SELECT m.uid,"
     + _SOURCE
-    + _LIST_OF
     + """
+    FROM (
+        SELECT f.uid, f.body_id, sum(f.size) OVER (ORDER BY f.uid) - f.size AS before
+        FROM unnest(%(uids)s::bigint[]) AS a (uid) CROSS JOIN LATERAL (
+            SELECT b.uid, b.body_id, b.size FROM messages b
+            WHERE b.account_id = %(account_id)s AND b.mailbox_id = %(mailbox_id)s AND b.uid = a.uid OFFSET 0
+        ) f
+    ) m
     CROSS JOIN LATERAL (
         SELECT * FROM bodies WHERE account_id = %(account_id)s AND body_id = m.body_id OFFSET 0
-    ) b ORDER BY m.uid
+    ) b WHERE m.before < %(octets)s ORDER BY m.uid
     """,
 )
 
-# Range of bodies by account, behind the last one whose text is kept.
+# Range of bodies by account, behind the last one whose text is kept; no further than so many octets, and one at least.
 UNPREPARED: Final = Statement(
     "search: unprepared",
-    "SELECT b.body_id,"
+    "SELECT m.body_id,"
     + _SOURCE
     + """
-    FROM bodies b WHERE b.account_id = %(account_id)s AND b.body_id > greatest(%(after)s, (
-        SELECT coalesce(max(body_id), 0) FROM header_text WHERE account_id = %(account_id)s
-    )) ORDER BY b.body_id LIMIT %(limit)s
+    FROM (
+        SELECT f.body_id, sum(f.size) OVER (ORDER BY f.body_id) - f.size AS before
+        FROM (
+            SELECT body_id, size FROM bodies WHERE account_id = %(account_id)s AND body_id > greatest(%(after)s, (
+                SELECT coalesce(max(body_id), 0) FROM header_text WHERE account_id = %(account_id)s
+            )) ORDER BY body_id LIMIT %(limit)s
+        ) f
+    ) m
+    CROSS JOIN LATERAL (
+        SELECT * FROM bodies WHERE account_id = %(account_id)s AND body_id = m.body_id OFFSET 0
+    ) b WHERE m.before < %(octets)s ORDER BY m.body_id
     """,
 )
 

@@ -25,9 +25,11 @@ from services.storage.transaction import Database, Row, Statement, Values
 # Blocks of 64 uids that are read together: with their columns, and where it is enough to know what lives.
 WINDOW: Final = 160
 _WINDOW_OF_LIVE: Final = 1600
-# Messages whose texts are looked at together: at first, and whatever happens.
-_FIRST_ROWS: Final = 4096
+# Messages whose texts are looked at together: at first, which a disk that must seek for each still answers in time, and
+# whatever happens; and how many times as many next, where that was quick.
+_FIRST_ROWS: Final = 512
 _FEWEST_ROWS: Final = 64
+_GROWTH: Final = 4
 # How long that should take.
 _SHORT_SECONDS: Final = 0.025
 _LONG_SECONDS: Final = 0.1
@@ -59,7 +61,7 @@ class PostgresSearch:
         if runs:
             yield Found((), (), runs[-1][1])
         if searching.met_unprepared:
-            self._indexer.touch([mailbox.account_id])
+            self._indexer.hasten(mailbox.account_id)
 
     async def _read(self, statement: Statement, values: Values) -> list[Row]:
         """All searches together leave connections to others."""
@@ -132,9 +134,9 @@ class _Searching:
             decided = decide(self._query, known, rows.all)
         seconds = loop.time() - began
         if seconds < _SHORT_SECONDS and len(rows.uids) >= self._rows:
-            self._rows = min(self._rows * 2, WINDOW * BLOCK)
+            self._rows = min(self._rows * _GROWTH, WINDOW * BLOCK)
         elif seconds > _LONG_SECONDS:
-            self._rows = max(self._rows // 2, _FEWEST_ROWS)
+            self._rows = max(int(self._rows * _LONG_SECONDS / seconds), _FEWEST_ROWS)
         place = 0
         if decided.open:
             self.met_unprepared = True

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from services.mail.address import entries
 from services.mail.mime.content import content_type
 from services.mail.mime.parts import Part, PartMap
+from services.mail.mime.transfer import is_known
 from services.mail.text import decode, decode_header
 
 INLINE = frozenset(
@@ -70,7 +71,9 @@ def read(head: bytes, content: bytes, parts: PartMap) -> Read:
     bodies = [
         text
         for part in everything
-        if not part.children and part.media_type.split(b"/")[0] in (b"text", b"message")
+        if not part.children
+        and part.media_type.split(b"/")[0] in (b"text", b"message")
+        and is_known(part.encoding)
         for text in texts_of(part, content)
     ]
     fields = fields_of(head + content[: root.body_start])
@@ -89,7 +92,7 @@ def plain_addresses(fields: list[tuple[str, str]]) -> list[tuple[str, str]]:
 
 
 def fields_of(header: bytes) -> list[tuple[str, str]]:
-    """Names and decoded values; a line that is no field is left out."""
+    """Names and decoded values; a line that is no field has no name."""
     lines = header.replace(b"\r", b"").replace(b"\n\t", b" ").replace(b"\n ", b" ").split(b"\n")
     found = []
     for line in lines:
@@ -98,6 +101,8 @@ def fields_of(header: bytes) -> list[tuple[str, str]]:
         if colon and name and all(33 <= octet <= 126 for octet in name):
             text = re.sub("[\r\n]", " ", decode_header(value)).rstrip()
             found.append((name.decode("ascii"), text))
+        elif line:
+            found.append(("", re.sub("[\r\n]", " ", decode_header(line)).rstrip()))
     return found
 
 

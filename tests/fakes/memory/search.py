@@ -87,13 +87,13 @@ def has(message: Message, key: Key, keywords: tuple[str, ...]) -> bool:
             day = sent_day(_read(message))
             return day is not None and since <= day < before
         case InField(name, text):
-            values = [value for field, value in _read(message).fields if fold(field) == fold(name)]
+            values = [value for field, value in _read(message).fields if field and fold(field) == fold(name)]
             return any(fold(text) in fold(value) for value in values)
         case InBody(text):
             return not text or any(fold(text) in fold(body) for body in _read(message).bodies)
         case InText(text):
             seen = _read(message)
-            lines = [f"{name}:{value}" for name, value in seen.fields + seen.inner_fields]
+            lines = [f"{name}:{value}" if name else value for name, value in seen.fields + seen.inner_fields]
             return not text or any(fold(text) in fold(each) for each in lines + seen.bodies)
 
 
