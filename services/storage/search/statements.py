@@ -95,7 +95,8 @@ _OF_TEXT: Final = """
     ) f
 """
 
-# Where the bodies of these messages lie close together, which is told: their headers as one range, not one by one.
+# Where the bodies of these messages lie close together, which is told: their headers as one range, not one by one. A full
+# join is never a loop in a loop, whatever a plan that was made while the tables were empty takes for their size.
 _NEAR: Final = """
     WITH m AS MATERIALIZED (
         SELECT m.uid, m.body_id FROM messages m
@@ -104,10 +105,12 @@ _NEAR: Final = """
     ), near AS MATERIALIZED (
         SELECT min(body_id) AS first, max(body_id) AS last, max(body_id) - min(body_id) < 4 * count(*) AS is_near FROM m
     )
-    SELECT array_agg(m.uid) FILTER (WHERE h.is_hit AND h.several IS NULL),
-        array_agg(m.uid) FILTER (WHERE h.body_id IS NULL), array_agg(m.uid) FILTER (WHERE h.several IS NOT NULL),
-        array_agg(h.several) FILTER (WHERE h.several IS NOT NULL), (SELECT is_near FROM near)
-    FROM m LEFT JOIN ("""
+    SELECT array_agg(m.uid) FILTER (WHERE h.is_hit AND h.several IS NULL AND m.uid IS NOT NULL),
+        array_agg(m.uid) FILTER (WHERE h.body_id IS NULL),
+        array_agg(m.uid) FILTER (WHERE h.several IS NOT NULL AND m.uid IS NOT NULL),
+        array_agg(h.several) FILTER (WHERE h.several IS NOT NULL AND m.uid IS NOT NULL),
+        (SELECT is_near FROM near)
+    FROM m FULL JOIN ("""
 _HEADERS_NEAR: Final = """
         FROM header_text t WHERE t.account_id = %(account_id)s AND t.body_id BETWEEN (SELECT first FROM near)
             AND (SELECT CASE WHEN is_near THEN last ELSE first - 1 END FROM near) OFFSET 0"""
