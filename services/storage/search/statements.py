@@ -95,8 +95,8 @@ _OF_TEXT: Final = """
     ) f
 """
 
-# Where the bodies of these messages lie close together, which is told: their headers as one range, not one by one. A full
-# join is never a loop in a loop, whatever a plan that was made while the tables were empty takes for their size.
+# Where the bodies of these messages lie close together, which is told: their headers as one range, not one by one.
+# A full join is never a loop in a loop, whatever a plan made while the tables were empty takes for their size.
 _NEAR: Final = """
     WITH m AS MATERIALIZED (
         SELECT m.uid, m.body_id FROM messages m
