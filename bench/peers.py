@@ -15,11 +15,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import ClassVar, Final
 
+from services.mail.errors import AccountUnknown
 from services.plumbing.rpc import client
 from services.plumbing.settings import Settings
 
@@ -89,12 +91,14 @@ service auth {{
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """One side as the workloads see it. greeting: EHLO or LHLO."""
+    """One side as the workloads see it. greeting: EHLO or LHLO. pid: the process that all others descend from."""
 
     name: str
     delivery: int
     imap: int
+    imaps: int
     greeting: str
+    pid: int
 
 
 def reader(number: int) -> str:
@@ -135,34 +139,40 @@ def dovecot() -> Iterator[Peer]:
 
 
 @contextlib.contextmanager
-def restante() -> Iterator[Peer]:
-    """A private Restante, started as `make run` does, with an account for each reader."""
-    home = Path(tempfile.mkdtemp(prefix="bench-restante-"))
+def restante(kept: Path | None = None, settings: Mapping[str, str] = MappingProxyType({})) -> Iterator[Peer]:
+    """A private Restante, started as `make run` does, with an account for each reader.
+
+    kept: a folder that stays, with what is in it, for the next run. settings: of the environment.
+    """
+    home = kept or Path(tempfile.mkdtemp(prefix="bench-restante-"))
+    home.mkdir(parents=True, exist_ok=True)
     ports = {
         name: free_port()
         for name in ("SMTP_PORT", "POP3_PORT", "POP3_TLS_PORT", "IMAP_PORT", "IMAP_TLS_PORT")
     }
     storage = free_port()
-    settings = {f"RESTANTE_{name}": str(port) for name, port in ports.items()}
-    settings |= {
+    environment = {f"RESTANTE_{name}": str(port) for name, port in ports.items()} | {
         "RESTANTE_HOME": str(home),
         "RESTANTE_STORAGE_PORT": str(storage),
         "RESTANTE_STORAGE": f"127.0.0.1:{storage}",
         "RESTANTE_LOG_LEVEL": "warning",
+        **settings,
     }
     command = Path(sys.executable).with_name("restante")
     log = (home / "bench.log").open("wb")
-    process = subprocess.Popen([command, "up"], env=os.environ | settings, stdout=log, stderr=log)
+    process = subprocess.Popen([command, "up"], env=os.environ | environment, stdout=log, stderr=log)
     try:
         for port in (storage, ports["SMTP_PORT"], ports["IMAP_PORT"]):
             _wait_for(port, process, home / "bench.log")
         asyncio.run(_add_readers(home, f"127.0.0.1:{storage}"))
-        yield Peer("Restante", ports["SMTP_PORT"], ports["IMAP_PORT"], "EHLO")
+        smtp, imap, imaps = (ports[name] for name in ("SMTP_PORT", "IMAP_PORT", "IMAP_TLS_PORT"))
+        yield Peer("Restante", smtp, imap, imaps, "EHLO", process.pid)
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(30)
         log.close()
-        shutil.rmtree(home, ignore_errors=True)
+        if kept is None:
+            shutil.rmtree(home, ignore_errors=True)
 
 
 class _Settings(Settings):
@@ -171,9 +181,12 @@ class _Settings(Settings):
 
 async def _add_readers(home: Path, storage: str) -> None:
     async with client.connect(_Settings(home=home, storage=storage)) as store:
-        await store.accounts.add_domain(DOMAIN)
-        for number in range(READERS):
-            await store.accounts.add_account(reader(number), PASSWORD.encode())
+        try:
+            await store.accounts.find_account(reader(READERS - 1))
+        except AccountUnknown:
+            await store.accounts.add_domain(DOMAIN)
+            for number in range(READERS):
+                await store.accounts.add_account(reader(number), PASSWORD.encode())
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:

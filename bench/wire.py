@@ -45,6 +45,28 @@ class Imap:
                     raise RuntimeError(f"{command[:60]}: {tail[-200:]!r}")
                 return b"".join(chunks)
 
+    async def idle(self) -> None:
+        """Begins IDLE; what it tells is waited for by `notice`."""
+        self._tag += 1
+        self._writer.write(b"a%d IDLE\r\n" % self._tag)
+        while not (await self._reader.readline()).startswith(b"+"):
+            pass
+
+    async def notice(self, word: bytes) -> None:
+        """Waits for a line with this word."""
+        while word not in (line := await self._reader.readline()):
+            if not line:
+                raise ConnectionError("closed during IDLE")
+
+    async def append(self, mailbox: str, octets: bytes) -> None:
+        """Adds a message, without waiting to be asked for it (RFC 7888)."""
+        await self.ask(f"APPEND {mailbox} {{{len(octets)}+}}\r\n{octets.decode('ascii')}")
+
+    async def done(self) -> None:
+        """Ends IDLE."""
+        self._writer.write(b"DONE\r\n")
+        await self.notice(b"a%d OK" % self._tag)
+
     async def close(self) -> None:
         """Logs out."""
         await self.ask("LOGOUT")

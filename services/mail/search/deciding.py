@@ -9,11 +9,16 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from itertools import compress
+from typing import Final, NamedTuple
 
 from services.mail.store.flags import flag_bits
 from services.mail.store.search import Among, Changed, Everything, Flagged, Key, Operator, Query, Sized
 from services.mail.store.uids import Runs
+
+# Octets 0 and 1 as digits of a number, and back.
+_DIGITS: Final = bytes.maketrans(b"\0\1", b"01")
+_BITS: Final = bytes.maketrans(b"01", b"\0\1")
 
 
 class Bounds(NamedTuple):
@@ -78,21 +83,21 @@ def by_columns(key: Key, rows: Rows) -> Bounds | None:
             found = among(uids, rows.uids)
         case Flagged(flag):
             bits, _ = flag_bits((flag,), rows.keywords)
-            found = where([bool(flags & bits) for flags in rows.flags]) if bits else 0
+            hits = {flags for flags in set(rows.flags) if flags & bits}
+            found = where(map(hits.__contains__, rows.flags)) if hits else 0
         case Sized(least, most):
-            found = where([least <= size <= most for size in rows.sizes])
+            found = where(least <= size <= most for size in rows.sizes)
         case Changed(modseq):
-            found = where([each >= modseq for each in rows.modseqs])
+            found = where(each >= modseq for each in rows.modseqs)
         case _:
             return None
     return Bounds(found, found)
 
 
-def where(hits: Sequence[bool]) -> int:
+def where(hits: Iterable[bool]) -> int:
     """The rows for which it is true."""
-    if True not in hits:
-        return 0
-    return int("".join(["1" if hit else "0" for hit in reversed(hits)]), 2)
+    digits = bytes(hits)[::-1].translate(_DIGITS)
+    return int(digits, 2) if b"1" in digits else 0
 
 
 def among(runs: Runs, uids: Sequence[int]) -> int:
@@ -128,7 +133,8 @@ def of_uids(wanted: Iterable[int], uids: Sequence[int]) -> int:
 
 def chosen(rows: int, column: Sequence[int]) -> list[int]:
     """The values of a column in these rows."""
+    if not rows:
+        return []
     if rows == (1 << len(column)) - 1:
         return list(column)
-    bits = bin(rows)[:1:-1]
-    return [value for value, bit in zip(column, bits, strict=False) if bit == "1"]
+    return list(compress(column, bin(rows)[:1:-1].encode().translate(_BITS)))

@@ -6,16 +6,16 @@ bounded: BLOCKS_AHEAD blocks of flags, and the page behind the one that is being
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
 from services.mail.errors import MailboxNotFound
 from services.mail.store.mailboxes import MailboxKey
 from services.mail.store.messages import INLINE_OCTETS, Items, Page
-from services.mail.store.uids import BLOCK, FULL, LAST_UID, Runs, intersect, masks
+from services.mail.store.uids import LAST_UID, Runs, between, each_mask, intersect
 from services.storage.arrays import Bigints
 from services.storage.messages import statements
-from services.storage.messages.keywords import join
+from services.storage.messages.blocks import Columns, columns
 from services.storage.runs import from_multirange
 from services.storage.transaction import Database, Row, Statement
 
@@ -27,16 +27,6 @@ _ROW_OCTETS: Final = 1000
 
 _OF_BODIES: Final = Items.PARTS | Items.HEADER | Items.BODY
 _OF_MESSAGES: Final = Items.INTERNALDATE | Items.ENVELOPE | Items.STRUCTURE
-
-
-@dataclass(slots=True)
-class _Found:
-    """Messages that a fetch is about, as their blocks have them."""
-
-    uids: list[int]
-    flags: list[int]
-    modseqs: list[int]
-    sizes: list[int]
 
 
 class Pages:
@@ -51,13 +41,13 @@ class Pages:
 
     async def read(self) -> AsyncIterator[Page]:
         """The pages. Raises MailboxNotFound."""
-        rows = await self._database.read(statements.MAILBOX, self._key)
+        uids = between(self._uids, 1, LAST_UID)
+        span = {"first": uids[0][0], "last": uids[-1][1]} if uids else {"first": 1, "last": 0}
+        rows = await self._database.read(statements.MAILBOX, {**self._key, **span})
         if not rows:
             raise MailboxNotFound
         uid_next, self._keywords, gone = rows[0]
-        runs = (
-            intersect(intersect(self._uids, ((1, LAST_UID),)), ((1, uid_next - 1),)) if uid_next > 1 else ()
-        )
+        runs = between(uids, 1, uid_next - 1)
         ahead: asyncio.Task[Page] | None = None
         try:
             async for found in self._blocks(runs, from_multirange(gone)):
@@ -71,27 +61,23 @@ class Pages:
             if ahead is not None and not ahead.cancel():
                 ahead.exception()  # nobody is there to hear of it
 
-    async def _blocks(self, runs: Runs, gone: Runs) -> AsyncIterator[_Found]:
+    async def _blocks(self, runs: Runs, gone: Runs) -> AsyncIterator[Columns]:
         """The blocks that the runs touch, some at a time: by range where they are close, else by list."""
-        blocks, bits = masks(runs)
-        kept = dict(zip(*masks(intersect(gone, runs)), strict=True)) if gone else {}
-        position = 0
-        while position < len(blocks):
-            end = min(position + BLOCKS_AHEAD, len(blocks))
-            asked = dict(zip(blocks[position:end], bits[position:end], strict=True))
-            first, last = blocks[position], blocks[end - 1]
+        kept = dict(each_mask(intersect(gone, runs)))
+        left = each_mask(runs)
+        while asked := dict(islice(left, BLOCKS_AHEAD)):
+            first, last = min(asked), max(asked)
             if last - first + 1 <= 2 * len(asked):
                 values = {**self._key, "first": first, "last": last, "limit": 2 * BLOCKS_AHEAD}
                 rows = await self._database.read(statements.BLOCKS, values)
             else:
                 values = {**self._key, "blocks": Bigints(asked)}
                 rows = await self._database.read(statements.SOME_BLOCKS, values)
-            found = _elements(rows, asked, kept)
+            found = columns(rows, asked, kept)
             if found.uids:
                 yield found
-            position = end
 
-    def _cut(self, found: _Found) -> Iterator[tuple[int, int]]:
+    def _cut(self, found: Columns) -> Iterator[tuple[int, int]]:
         """Where pages begin and end."""
         weighs_bodies = bool(self._items & Items.BODY)
         row = _ROW_OCTETS if self._items & ~(Items.FLAGS | Items.MODSEQ | Items.SIZE) else 0
@@ -104,7 +90,7 @@ class Pages:
             octets += weight
         yield first, len(found.sizes)
 
-    async def _page(self, found: _Found, first: int, last: int) -> Page:
+    async def _page(self, found: Columns, first: int, last: int) -> Page:
         items = self._items
         uids = found.uids[first:last]
         page: dict[str, Any] = {"uids": uids}
@@ -170,27 +156,6 @@ class Pages:
         """The header of a body that lies in chunks."""
         values = {**self._key, "uid": row[0]}
         return b"".join([chunk async for chunk in read_octets(self._database, values, 0, row[8])])
-
-
-def _elements(rows: Sequence[Row], asked: dict[int, int], kept: dict[int, int]) -> _Found:
-    found = _Found([], [], [], [])
-    for block, live, flags, modseqs, sizes, more in rows:
-        mask = asked.get(block, 0) & ((live & FULL) | kept.get(block, 0))
-        base = block * BLOCK + 1
-        count = len(flags)
-        if mask == (1 << count) - 1 and not more:
-            found.uids.extend(range(base, base + count))
-            found.flags.extend(flags if min(flags) >= 0 else [each & FULL for each in flags])
-            found.modseqs.extend(modseqs)
-            found.sizes.extend(sizes)
-            continue
-        for element in range(count):
-            if mask >> element & 1:
-                found.uids.append(base + element)
-                found.flags.append(join(flags[element], more, element))
-                found.modseqs.append(modseqs[element])
-                found.sizes.append(sizes[element])
-    return found
 
 
 async def read_octets(database: Database, key: dict[str, Any], start: int, end: int) -> AsyncIterator[bytes]:

@@ -30,17 +30,25 @@ SOME_BLOCKS: Final = Statement(
     """,
 )
 
-# Primary keys of mailbox_state, keywords and expunged: what went a moment ago has still its rows.
+# Primary keys of mailbox_state, keywords and expunged: what went a moment ago has still its rows. first, last: of the
+# uids that are asked for.
 MAILBOX: Final = Statement(
     "fetch mailbox",
     """
     SELECT s.uid_next, ARRAY(
         SELECT name FROM keywords k WHERE k.account_id = %(account_id)s ORDER BY number
     ), (
-        SELECT range_agg(r) FROM expunged e, unnest(e.runs) AS u (r)
-        WHERE e.account_id = %(account_id)s AND e.mailbox_id = %(mailbox_id)s
+        SELECT range_agg(e.runs * asked.span) FROM expunged e,
+            (SELECT int8multirange(int8range(%(first)s, %(last)s + 1)) AS span WHERE %(first)s <= %(last)s) asked
+        WHERE e.account_id = %(account_id)s AND e.mailbox_id = %(mailbox_id)s AND e.runs && asked.span
     ) FROM mailbox_state s WHERE s.account_id = %(account_id)s AND s.mailbox_id = %(mailbox_id)s
     """,
+)
+
+# Primary key of mailbox_state.
+UID_NEXT: Final = Statement(
+    "uid next",
+    "SELECT uid_next FROM mailbox_state WHERE account_id = %(account_id)s AND mailbox_id = %(mailbox_id)s",
 )
 
 # Primary key of keywords.

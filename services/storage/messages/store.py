@@ -16,7 +16,7 @@ from services.mail.errors import (
 from services.mail.store.mailboxes import MailboxKey, canonical_name
 from services.mail.store.messages import Appended, Body, Copied, Expunged, FlagChange, Items, Page, Stored
 from services.mail.store.sessions import MaildropLock
-from services.mail.store.uids import BLOCK, FULL, LAST_UID, Runs, count, from_masks, intersect
+from services.mail.store.uids import BLOCK, FULL, LAST_UID, Runs, between, count, from_masks
 from services.storage.arrays import Bigints
 from services.storage.bodies import Bodies
 from services.storage.deliveries import statements as delivering
@@ -28,7 +28,6 @@ from services.storage.messages.pages import Pages, read_octets
 from services.storage.runs import block_arrays
 from services.storage.transaction import ConnectionLost, Database, Row, Statement, Values
 
-_EVERY_UID: Final = ((1, LAST_UID),)
 # No message has this octet: PostgreSQL counts those of a value in 31 bits.
 _BEYOND: Final = 2**31 - 2
 
@@ -192,13 +191,13 @@ class PostgresMessages:
 
     async def _within(self, mailbox: MailboxKey, uids: Runs) -> Runs:
         """The uids that can be there, so that 1:4294967295 is not sixty million blocks."""
-        uids = intersect(uids, _EVERY_UID)
+        uids = between(uids, 1, LAST_UID)
         if count(uids) <= 16 * BLOCK:
             return uids
-        rows = await self._database.read(statements.MAILBOX, _key(mailbox))
+        rows = await self._database.read(statements.UID_NEXT, _key(mailbox))
         if not rows:
             raise MailboxNotFound
-        return intersect(uids, ((1, rows[0][0] - 1),)) if rows[0][0] > 1 else ()
+        return between(uids, 1, rows[0][0] - 1)
 
     async def _write(
         self, account_id: int, is_repeatable: bool, *steps: tuple[Statement, Values]

@@ -17,13 +17,13 @@ MAILBOX: Final = Statement(
     """,
 )
 
-# Range of flag_blocks by its primary key; whoever asks for none of the columns gets only what lives.
+# Range of flag_blocks by its primary key; of its columns only those that a key looks at.
 BLOCKS: Final = Statement(
     "search: blocks",
     """
-    SELECT f.block, f.live, CASE WHEN %(has_columns)s THEN f.flags END,
-        CASE WHEN %(has_columns)s THEN f.modseqs END, CASE WHEN %(has_columns)s THEN f.sizes END,
-        CASE WHEN %(has_columns)s THEN f.more_keywords END
+    SELECT f.block, f.live, CASE WHEN %(has_flags)s THEN f.flags END,
+        CASE WHEN %(has_modseqs)s THEN f.modseqs END, CASE WHEN %(has_sizes)s THEN f.sizes END,
+        CASE WHEN %(has_flags)s THEN f.more_keywords END
     FROM flag_blocks f
     WHERE f.account_id = %(account_id)s AND f.mailbox_id = %(mailbox_id)s
         AND f.block BETWEEN %(first)s AND %(last)s AND f.live <> 0

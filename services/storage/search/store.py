@@ -5,7 +5,7 @@ what is decided already is never looked at, and no connection is held between tw
 """
 
 import asyncio
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any, Final
 
@@ -13,8 +13,8 @@ from services.mail.errors import MailboxNotFound
 from services.mail.search.deciding import Bounds, Rows, by_columns, chosen, decide
 from services.mail.store.mailboxes import MailboxKey
 from services.mail.store.search import Changed, Flagged, Found, Operator, Query, Sized, check
-from services.mail.store.uids import BLOCK, FULL, LAST_UID, Runs, each, from_masks, intersect
-from services.storage.messages.keywords import join
+from services.mail.store.uids import BLOCK, LAST_UID, Runs, between, each_mask
+from services.storage.messages.blocks import columns
 from services.storage.search import statements
 from services.storage.search.indexer import Indexer
 from services.storage.search.leaves import Leaf, leaf_of
@@ -53,7 +53,7 @@ class PostgresSearch:
         if not rows:
             raise MailboxNotFound
         uid_next, keywords = rows[0]
-        runs = intersect(uids, ((1, min(uid_next - 1, LAST_UID)),)) if uid_next > 1 else ()
+        runs = between(uids, 1, min(uid_next - 1, LAST_UID))
         searching = _Searching(self._read, key, query, keywords)
         async for window in searching.windows(runs):
             async for found in searching.decide(window):
@@ -77,7 +77,11 @@ class _Searching:
         self._key = key
         self._query = query
         self._keywords = keywords
-        self._needs_columns = any(isinstance(term, Flagged | Sized | Changed) for term in query)
+        self._has_columns = {
+            "has_flags": any(isinstance(term, Flagged) for term in query),
+            "has_modseqs": any(isinstance(term, Changed) for term in query),
+            "has_sizes": any(isinstance(term, Sized) for term in query),
+        }
         self._tells_modseqs = any(isinstance(term, Changed) for term in query)
         self._leaves: list[tuple[int, Leaf]] = []
         for place, term in enumerate(query):
@@ -91,35 +95,17 @@ class _Searching:
 
     async def windows(self, runs: Runs) -> AsyncIterator[Rows]:
         """What lives of these, as many together as are quick to decide."""
-        blocks = WINDOW if self._needs_columns else _WINDOW_OF_LIVE
+        blocks = WINDOW if any(self._has_columns.values()) else _WINDOW_OF_LIVE
         for first, last in _stretches(runs, blocks):
-            values = {**self._key, "first": first, "last": last, "has_columns": self._needs_columns}
-            found = await self._read(statements.BLOCKS, values)
-            live = intersect(
-                from_masks([row[0] for row in found], [row[1] for row in found]),
-                _within(runs, first * BLOCK + 1, (last + 1) * BLOCK),
-            )
-            if self._needs_columns:
-                rows = self._with_columns(live, {row[0]: row[2:] for row in found})
-            else:
-                rows = Rows(list(each(live)), keywords=self._keywords)
+            values = {**self._key, "first": first, "last": last, **self._has_columns}
+            asked = dict(each_mask(between(runs, first * BLOCK + 1, (last + 1) * BLOCK)))
+            found = columns(await self._read(statements.BLOCKS, values), asked)
+            rows = Rows(found.uids, found.flags, found.modseqs, found.sizes, self._keywords)
             place = 0
             while place < len(rows.uids):
                 size = self._rows if self._leaves else WINDOW * BLOCK
                 yield rows.between(place, place + size)
                 place += size
-
-    def _with_columns(self, live: Runs, blocks: dict[int, tuple[Any, ...]]) -> Rows:
-        uids = list(each(live))
-        flags, modseqs, sizes = list[int](), list[int](), list[int]()
-        for uid in uids:
-            block, element = divmod(uid - 1, BLOCK)
-            block_flags, block_modseqs, block_sizes, more = blocks[block]
-            low = block_flags[element]
-            flags.append(join(low, more, element) if more else low & FULL)
-            modseqs.append(block_modseqs[element])
-            sizes.append(block_sizes[element])
-        return Rows(uids, flags, modseqs, sizes, self._keywords)
 
     async def decide(self, rows: Rows) -> AsyncIterator[Found]:
         """Which of these rows answer the query; in parts, where messages must be read for it."""
@@ -172,10 +158,3 @@ def _stretches(runs: Runs, blocks: int) -> Iterator[tuple[int, int]]:
         first = (max(runs[place][0], after + 1) - 1) // BLOCK
         yield first, first + blocks - 1
         after = (first + blocks) * BLOCK
-
-
-def _within(runs: Runs, first: int, last: int) -> Runs:
-    """The part of the runs between two uids; its cost is that of the runs there."""
-    low = bisect_left(runs, first, key=lambda run: run[1])
-    high = bisect_right(runs, last, key=lambda run: run[0])
-    return intersect(runs[low:high], ((first, last),))
