@@ -132,7 +132,7 @@ async def _find(session: Session, query: Query) -> tuple[list[int], list[int]]:
     modseqs: list[int] = []
     loop = asyncio.get_running_loop()
     deaf_at: float | None = None
-    if all(isinstance(term, Operator | Everything | Among | Flagged) for term in query):
+    if _is_decided_here(session, query):
         parts = _find_here(session, query)
     else:
         found = session.store.search.search(session.selected.mailbox.key, session.view.runs, query)
@@ -151,6 +151,13 @@ async def _find(session: Session, query: Query) -> tuple[list[int], list[int]]:
     except TimeoutError:
         raise LimitExceeded("The search took too long") from None
     return uids, modseqs
+
+
+def _is_decided_here(session: Session, query: Query) -> bool:
+    """Whether the view decides it, and flags only where they are at hand: else storage reads less, and sends less."""
+    if not all(isinstance(term, Operator | Everything | Among | Flagged) for term in query):
+        return False
+    return session.view.flags.are_loaded or not any(isinstance(term, Flagged) for term in query)
 
 
 async def _find_here(session: Session, query: Query) -> AsyncGenerator[Found, None]:
