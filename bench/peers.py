@@ -21,6 +21,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar, Final
 
+from services.cli.up.certificate import make_certificate
 from services.mail.errors import AccountUnknown
 from services.plumbing.rpc import client
 from services.plumbing.settings import Settings
@@ -38,7 +39,9 @@ default_login_user = dovenull
 default_internal_user = dovecot
 protocols = imap lmtp
 listen = 127.0.0.1
-ssl = no
+ssl = yes
+ssl_cert = <{home}/certificate.pem
+ssl_key = <{home}/key.pem
 disable_plaintext_auth = no
 auth_mechanisms = plain
 auth_cache_size = 10M
@@ -66,7 +69,7 @@ service imap-login {{
     port = {imap}
   }}
   inet_listener imaps {{
-    port = 0
+    port = {imaps}
   }}
 }}
 service imap {{
@@ -116,26 +119,29 @@ def missing() -> str:
 
 
 @contextlib.contextmanager
-def dovecot() -> Iterator[Peer]:
-    """A private Dovecot with LMTP and IMAP."""
-    home = Path(tempfile.mkdtemp(prefix="bench-dovecot-"))
+def dovecot(kept: Path | None = None, settings: str = "") -> Iterator[Peer]:
+    """A private Dovecot with LMTP and IMAP. kept: a folder that stays. settings: more lines of its configuration."""
+    home = kept or Path(tempfile.mkdtemp(prefix="bench-dovecot-"))
     home.chmod(0o755)
     uid = 65534
     for name in ("run", "state", "mail"):
-        (home / name).mkdir()
+        (home / name).mkdir(exist_ok=True)
     os.chown(home / "mail", uid, uid)
-    lmtp, imap = free_port(), free_port()
+    make_certificate(home / "certificate.pem", home / "key.pem", "localhost")
+    lmtp, imap, imaps = free_port(), free_port(), free_port()
     config = home / "dovecot.conf"
-    config.write_text(DOVECOT.format(home=home, uid=uid, password=PASSWORD, lmtp=lmtp, imap=imap))
+    values = {"home": home, "uid": uid, "password": PASSWORD, "lmtp": lmtp, "imap": imap, "imaps": imaps}
+    config.write_text(DOVECOT.format(**values) + settings)
     process = subprocess.Popen(["/usr/sbin/dovecot", "-F", "-c", str(config)])
     try:
         _wait_for(lmtp, process, home / "dovecot.log")
         _wait_for(imap, process, home / "dovecot.log")
-        yield Peer("Dovecot", lmtp, imap, "LHLO")
+        yield Peer("Dovecot", lmtp, imap, imaps, "LHLO", process.pid)
     finally:
         process.terminate()
         process.wait(30)
-        shutil.rmtree(home, ignore_errors=True)
+        if kept is None:
+            shutil.rmtree(home, ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import ssl
 from collections.abc import Sequence
 from typing import Final
 
@@ -18,9 +19,9 @@ class Imap:
         self._tag = 0
 
     @classmethod
-    async def login(cls, port: int, user: str) -> "Imap":
+    async def login(cls, port: int, user: str, security: ssl.SSLContext | None = None) -> "Imap":
         """Connects and logs in."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=4 << 20)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=4 << 20, ssl=security)
         await reader.readline()
         connection = cls(reader, writer)
         await connection.ask(f'LOGIN "{user}" "{PASSWORD}"')
@@ -70,6 +71,10 @@ class Imap:
     async def close(self) -> None:
         """Logs out."""
         await self.ask("LOGOUT")
+        self._writer.close()
+
+    def drop(self) -> None:
+        """Closes, and says nothing."""
         self._writer.close()
 
 
