@@ -22,6 +22,7 @@ CONNECTIONS = 1_000
 # Connections of one account; each account has a folder of its own.
 OF_AN_ACCOUNT = 50
 AT_ONCE = 20
+WARM_TURNS = 5
 # Both sides let one address and one account have so many connections; Dovecot's processes serve many each.
 OURS = {"RESTANTE_LOG_LEVEL": "warning"}
 THEIRS = """
@@ -58,12 +59,13 @@ async def growth(peer: Peer, connections: int, tls: bool) -> float:
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     port, security = (peer.imaps, context) if tls else (peer.imap, None)
-    # What the first connections bring up stays, and is none of theirs.
-    for warm in await _open(port, security, AT_ONCE):
-        warm.drop()
+    # What is there once for all (connections of the pool, what PostgreSQL keeps of a folder) is none of theirs.
+    for _ in range(WARM_TURNS):
+        for warm in await _open(port, security, range(0, connections, OF_AN_ACCOUNT)):
+            warm.drop()
     await quiet(30.0)
     before = memory.share(memory.family(peer.pid))
-    opened = await _open(port, security, connections)
+    opened = await _open(port, security, range(connections))
     await quiet(30.0)
     after = memory.share(memory.family(peer.pid))
     for connection in opened:
@@ -71,7 +73,7 @@ async def growth(peer: Peer, connections: int, tls: bool) -> float:
     return (after - before) / 1024 / connections
 
 
-async def _open(port: int, security: ssl.SSLContext | None, connections: int) -> list[wire.Imap]:
+async def _open(port: int, security: ssl.SSLContext | None, numbers: range) -> list[wire.Imap]:
     room = asyncio.Semaphore(AT_ONCE)
 
     async def open_one(number: int) -> wire.Imap:
@@ -82,7 +84,7 @@ async def _open(port: int, security: ssl.SSLContext | None, connections: int) ->
             await imap.idle()
             return imap
 
-    return list(await asyncio.gather(*map(open_one, range(connections))))
+    return list(await asyncio.gather(*map(open_one, numbers)))
 
 
 def measure(connections: int) -> list[str]:

@@ -6,6 +6,8 @@ not run, 2 a wrong setting or argument.
 """
 
 import asyncio
+import contextlib
+import ctypes
 import gc
 import json
 import os
@@ -29,6 +31,7 @@ READY_FD = "RESTANTE_READY_FD"
 CANCEL_SECONDS = 5.0
 # A signal this soon after the first is the same one: the kernel tells of a dead parent once for each of its threads.
 SAME_SECONDS = 1.0
+_M_MMAP_THRESHOLD: Final = -3  # of glibc's malloc.h
 
 S = TypeVar("S", bound=Settings)
 # What a process can do instead of serving: by its name, what it is for, and what does it and answers the exit code.
@@ -112,6 +115,7 @@ def run(
         # What the imports made stays for good: the collector need not look at it again, nor look so often.
         gc.freeze()
         gc.set_threshold(20_000, 20, 20)
+        map_large_blocks()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(supervise(name, settings, main))
     except SettingsWrong as wrong:
@@ -124,6 +128,15 @@ def run(
         log.exception("process failed")
         raise SystemExit(1) from None
     raise SystemExit(0)
+
+
+def map_large_blocks() -> None:
+    """Has the C library map each block of 256 KB by itself, so that what is never touched of it takes no memory.
+
+    uvloop has one for every TLS connection and uses little of it. glibc would do so until the first is freed.
+    """
+    with contextlib.suppress(AttributeError):
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 256 * 1024)
 
 
 def fail(name: str, line: str, code: int) -> NoReturn:

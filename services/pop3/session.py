@@ -159,11 +159,10 @@ class Session:
 
     async def flush(self) -> None:
         """Gives what is queued to the socket and waits until that has room. Raises ConnectionResetError."""
-        if self._out:
-            self.wire.writelines(self._out)
-            self._out.clear()
-            self._out_octets = 0
-        await self.wire.drain()
+        gathered = b"".join(self._out)
+        self._out.clear()
+        self._out_octets = 0
+        await self.wire.write_out(gathered)
 
     async def end(self, last: bytes) -> None:
         """Says a last reply; the connection is closed behind it."""

@@ -6,6 +6,8 @@ cannot be sent yet; memory stays flat.
 
 from __future__ import annotations
 
+import asyncio
+
 from services.mail.imap.responses import Response
 from services.plumbing.net.connection import Connection
 
@@ -23,10 +25,11 @@ class Writer:
         self._size = 0
 
     async def write(self, response: Response) -> None:
-        """Adds an answer; what was gathered leaves when it is enough for a few packets."""
+        """Adds an answer; what was gathered leaves when it is enough for a few packets, and others have their turn."""
         self.add(response)
         if self._size >= GATHERED:
             await self.flush()
+            await asyncio.sleep(0)
 
     def add(self, response: Response) -> None:
         """Adds an answer that is short, and waits for nobody."""
@@ -36,13 +39,12 @@ class Writer:
 
     async def flush(self) -> None:
         """Sends what was gathered, and waits while the socket is full. Raises ConnectionResetError."""
-        self.push()
-        await self._connection.drain()
+        await self._connection.write_out(self._gathered())
 
     def push(self) -> None:
         """Hands what was gathered to the connection, which sends it even if it is closed now."""
+        self._connection.write(self._gathered())
+
+    def _gathered(self) -> bytes:
         parts, self._parts, self._size = self._parts, [], 0
-        if len(parts) == 1:
-            self._connection.write(parts[0])
-        elif parts:
-            self._connection.writelines(parts)
+        return parts[0] if len(parts) == 1 else b"".join(parts)

@@ -8,7 +8,6 @@ may write.
 import asyncio
 import math
 import ssl
-from collections.abc import Iterable
 from typing import cast
 
 from services.plumbing.net.deadlines import Deadlines
@@ -17,6 +16,8 @@ from services.plumbing.net.tls import TlsContext
 READ_AHEAD = 64 * 1024
 HIGH_WATER = 256 * 1024
 LOW_WATER = 64 * 1024
+# Over TLS, octets pass through a buffer that never shrinks: little is put into it at a time.
+TLS_OCTETS = 16 * 1024
 HANDSHAKE_SECONDS = 30.0
 STALL_SECONDS = 1800.0
 LINGER_OCTETS = 16 * 1024 * 1024
@@ -127,14 +128,21 @@ class Connection(asyncio.Protocol):
 
     # Writing
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Queues octets; after the peer has gone they are dropped."""
-        if not self._lost and self._transport is not None:
+        if data and not self._lost and self._transport is not None:
             self._transport.write(data)
 
-    def writelines(self, parts: Iterable[bytes]) -> None:
-        """Queues octets as one write; small parts share packets and TLS records."""
-        self.write(b"".join(parts))
+    async def write_out(self, data: bytes) -> None:
+        """Queues octets, over TLS a few at a time, and waits as drain does. Raises ConnectionResetError."""
+        if not self.is_tls or len(data) <= TLS_OCTETS:
+            self.write(data)
+        else:
+            octets = memoryview(data)
+            for start in range(0, len(data), TLS_OCTETS):
+                self.write(octets[start : start + TLS_OCTETS])
+                await self.drain()
+        await self.drain()
 
     async def drain(self, timeout: float = STALL_SECONDS) -> None:
         """Waits until the socket's buffer is below its high-water mark.
@@ -223,8 +231,9 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self._transport.set_write_buffer_limits(high=HIGH_WATER, low=LOW_WATER)
         self.is_tls = transport.get_extra_info("sslcontext") is not None
+        high, low = (TLS_OCTETS, TLS_OCTETS // 4) if self.is_tls else (HIGH_WATER, LOW_WATER)
+        self._transport.set_write_buffer_limits(high=high, low=low)
 
     def data_received(self, data: bytes) -> None:
         if not self._received:

@@ -101,10 +101,12 @@ class MemoryConnection:
             return await self._in.get()
 
     def write(self, data: bytes) -> None:
-        self._out.feed_data(data)
+        if data:
+            self._out.feed_data(data)
 
-    def writelines(self, parts: list[bytes]) -> None:
-        self._out.feed_data(b"".join(parts))
+    async def write_out(self, data: bytes) -> None:
+        self.write(data)
+        await self.drain()
 
     async def drain(self) -> None: ...
 

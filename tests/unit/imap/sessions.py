@@ -49,9 +49,6 @@ class Reluctant(MemoryConnection):
         super().write(data)
         self.room -= len(data)
 
-    def writelines(self, parts: list[bytes]) -> None:
-        self.write(b"".join(parts))
-
     async def drain(self) -> None:
         if self.room < 0:
             self.is_stuck.set()

@@ -222,9 +222,6 @@ class Stuck(MemoryConnection):
     def write(self, data: bytes) -> None:
         self.taken += len(data)
 
-    def writelines(self, parts: list[bytes]) -> None:
-        self.taken += sum(map(len, parts))
-
     async def drain(self) -> None:
         if self.taken > 512 * 1024:
             self.is_stuck.set()
