@@ -25,12 +25,15 @@ from services.mail.errors import MailboxNotFound, MailError, ProtocolError, Stor
 from services.mail.imap import framing
 from services.mail.imap.arguments import Arguments
 from services.mail.imap.framing import Framing
+from services.mail.imap.numbers import Numbers
 from services.mail.imap.responses import Continuation, Response, Status
 from services.mail.store import Store
 from services.mail.store.accounts import Account
+from services.mail.store.uids import Runs
 from services.plumbing import logs
 from services.plumbing.net.connection import Connection
 from services.plumbing.net.limits import is_loopback
+from services.plumbing.turns import beside
 
 if TYPE_CHECKING:
     from services.imap.door import Door
@@ -39,6 +42,8 @@ log = logs.get(__name__)
 
 BAD_BEFORE_LOGIN: Final = 3
 BAD_AFTER_LOGIN: Final = 20  # in a row: clients that ask for what is not announced may stay for days
+# What a number takes in a set, at the least that is usual.
+OCTETS_OF_A_NUMBER: Final = 4
 _CERTAIN: Final = ("LITERAL+",)
 _DELETED: Final = "The selected mailbox was deleted"
 
@@ -87,6 +92,10 @@ class Session:
     def view(self) -> View:
         """The selected mailbox as the client knows it."""
         return self.selected.view
+
+    async def uids(self, numbers: Numbers) -> Runs:
+        """The uids of a set, as `View.uids`. Raises ProtocolError."""
+        return await beside(len(numbers.runs), self.view.uids, numbers)
 
     @property
     def takes_passwords(self) -> bool:
@@ -248,7 +257,7 @@ class Session:
         self._told = self._says_reach = False
         started = time.monotonic()
         try:
-            row, command = self._read(octets)
+            row, command = await beside(len(octets) // OCTETS_OF_A_NUMBER, self._read, octets)
             await self._tell(row, command)
             if self.state.account is not None:
                 self._bad = 0

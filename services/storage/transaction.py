@@ -35,6 +35,8 @@ T = TypeVar("T")
 # Statements that another one, or a lost connection, made fail: the same request may work later.
 _TRANSIENT: Final = (psycopg.OperationalError, psycopg.InterfaceError)
 _SLOW_SECONDS: Final = 1.0
+# Rows made of an answer before others have their turn: a few milliseconds.
+_ROWS_AT_ONCE: Final = 1000
 _READ_ATTEMPTS: Final = 3
 # How long a transaction waits for others of this process to let its account go; less than a door waits.
 _TURN_SECONDS: Final = 25.0
@@ -188,7 +190,7 @@ class Database:
                 return [await self._execute(connection, *steps[0])]
             async with connection.pipeline():
                 cursors = [await self._queue(connection, statement, values) for statement, values in steps]
-            return [await cursor.fetchall() for cursor in cursors]
+            return [await _rows_of(cursor) for cursor in cursors]
 
         return await self._borrow(run, steps)
 
@@ -207,7 +209,7 @@ class Database:
                     )
                 cursors = [await self._queue(connection, statement, values) for statement, values in steps]
                 await self._queue(connection, COMMIT, {})
-            return [await cursor.fetchall() if cursor.description else [] for cursor in cursors]
+            return [await _rows_of(cursor) for cursor in cursors]
 
         self.counts.transactions += 1
         async with AsyncExitStack() as turns:
@@ -224,8 +226,7 @@ class Database:
         return rows
 
     async def _execute(self, connection: Connection, statement: Statement, values: Values) -> list[Row]:
-        cursor = await self._queue(connection, statement, values)
-        return await cursor.fetchall() if cursor.description else []
+        return await _rows_of(await self._queue(connection, statement, values))
 
     async def _queue(
         self, connection: Connection, statement: Statement, values: Values
@@ -275,6 +276,17 @@ class Database:
         connection.cursor_factory = psycopg.AsyncRawCursor
         # At the first use: plans are generic, and there are fewer statements than one connection keeps.
         connection.prepare_threshold = 0 if self._settings.prepares else None
+
+
+async def _rows_of(cursor: "psycopg.AsyncCursor[Row]") -> list[Row]:
+    """The rows, made of what came some at a time: others have their turn in between."""
+    rows: list[Row] = []
+    while cursor.description and (some := await cursor.fetchmany(_ROWS_AT_ONCE)):
+        rows += some
+        if len(some) < _ROWS_AT_ONCE:
+            break
+        await asyncio.sleep(0)
+    return rows
 
 
 def _first_line(error: BaseException) -> str:

@@ -31,7 +31,7 @@ class Copy:
         return cls(args.numbers(), args.mailbox())
 
     async def run(self, session: Session) -> AsyncIterator[Response]:
-        uids, target = session.view.uids(self.messages), canonical_name(self.target)
+        uids, target = await session.uids(self.messages), canonical_name(self.target)
         if not uids:
             await session.store.mailboxes.status(session.account.account_id, target)
             yield session.ok("COPY completed, nothing to copy")
@@ -57,7 +57,7 @@ class Move:
 
     async def run(self, session: Session) -> AsyncIterator[Response]:
         selected = session.selected
-        uids, target = selected.view.uids(self.messages), canonical_name(self.target)
+        uids, target = await session.uids(self.messages), canonical_name(self.target)
         if not selected.is_writable:
             yield session.no("The mailbox is open for reading only", "READ-ONLY")
             return

@@ -36,7 +36,7 @@ class Expunge:
         if not selected.is_writable:
             yield session.no("The mailbox is open for reading only", "READ-ONLY")
             return
-        uids = selected.view.runs if self.messages is None else selected.view.uids(self.messages)
+        uids = selected.view.runs if self.messages is None else await session.uids(self.messages)
         if uids:
             key = selected.mailbox.key
             expunged = await session.store.messages.expunge(key, uids, request_id=uuid4())

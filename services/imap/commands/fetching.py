@@ -12,6 +12,7 @@ from services.imap.registry import command
 from services.imap.session import literals, reading
 from services.imap.session.resync import Changed, changed_since
 from services.imap.session.state import Extension, State
+from services.imap.session.view import PAGE
 from services.mail.errors import ProtocolError
 from services.mail.imap.arguments import MAX_NUMBER64, Arguments
 from services.mail.imap.fetch.binary import UnknownEncoding
@@ -21,7 +22,8 @@ from services.mail.imap.responses import Rendered, Response
 from services.mail.imap.resync import Vanished
 from services.mail.store.flags import SEEN
 from services.mail.store.messages import FlagChange, Items, Page
-from services.mail.store.uids import count, intersect, runs_of, union
+from services.mail.store.uids import Runs, count, intersect, runs_of, union
+from services.plumbing.turns import beside
 
 if TYPE_CHECKING:
     from services.imap.conversation import Session
@@ -93,7 +95,7 @@ class _Asked:
     def __init__(self, session: Session, command: Fetch) -> None:
         self._session = session
         self._command = command
-        self.uids = session.view.uids(command.messages)
+        self.uids: Runs = ()
         self.sets_seen = command.items.sets_seen and session.selected.is_writable
         self._columns = command.items.columns
         self._changed: Page | None = None
@@ -102,6 +104,7 @@ class _Asked:
     async def begin(self) -> AsyncIterator[Response]:
         """What is told before the first row."""
         session, command = self._session, self._command
+        self.uids = await session.uids(command.messages)
         if "MODSEQ" in command.items.words:
             for told in session.updates.enable(Extension.CONDSTORE):
                 yield told
@@ -110,22 +113,25 @@ class _Asked:
         if command.changed_since is not None or (
             not self.sets_seen and reading.are_at_hand(session, self._columns)
         ):
+            runs = session.view.runs
             for news in await session.catch_up(command.messages.are_uids):
                 yield news
-            self.uids = intersect(session.view.runs, self.uids)
+            if session.view.runs is not runs:
+                self.uids = await beside(len(self.uids), intersect, session.view.runs, self.uids)
         if command.changed_since is not None:
             changed = await self._changed_since(command.changed_since)
             if command.tells_vanished and changed.vanished:
                 yield Vanished(changed.vanished, is_earlier=True)
             self._changed = changed.page
-            self.uids = runs_of(changed.page.uids)
+            self.uids = await beside(len(changed.page.uids), runs_of, changed.page.uids)
 
     async def _changed_since(self, modseq: int) -> Changed:
         """What changed since, among the messages that were named: by their uids even where they are gone."""
         session, messages = self._session, self._command.messages
         named = self.uids
         if messages.are_uids:
-            named = union(named, messages.resolve(session.view.uid_next_told - 1))
+            known = messages.resolve(session.view.uid_next_told - 1)
+            named = await beside(len(named) + len(known), union, named, known)
         return await changed_since(session.store, session.selected.mailbox.key, session.view, modseq, named)
 
     def whole(self) -> bytes | None:
@@ -137,7 +143,8 @@ class _Asked:
     async def pages(self) -> AsyncIterator[Page]:
         """The rows, as they are now."""
         if self._changed is not None and self._columns in Items.FLAGS | Items.MODSEQ and not self.sets_seen:
-            yield self._changed
+            for start in range(0, len(self._changed.uids), PAGE):
+                yield self._changed.between(start, start + PAGE)
             return
         async for page in reading.pages(self._session, self.uids, self._columns):
             yield page
@@ -161,7 +168,7 @@ async def _set_seen(session: Session, page: Page) -> Page:
     stored = await session.store.messages.store(
         selected.mailbox.key, unseen, FlagChange.ADD, ("\\Seen",), request_id=uuid4()
     )
-    session.updates.wrote(selected, stored)
+    await session.updates.wrote(selected, stored)
     fresh = dict(zip(stored.uids, zip(stored.flags, stored.modseqs, strict=True), strict=True))
     before = zip(page.flags, page.modseqs or repeat(0), strict=False)
     flags, modseqs = zip(

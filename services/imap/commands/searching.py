@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self, cast
@@ -24,6 +24,7 @@ from services.mail.search.deciding import Rows, by_columns, chosen, decide
 from services.mail.store.messages import Items
 from services.mail.store.search import Among, Everything, Flagged, Found, Operator, Query
 from services.mail.store.uids import Run, Runs, intersect
+from services.plumbing.turns import beside
 
 if TYPE_CHECKING:
     from services.imap.conversation import Session
@@ -83,17 +84,20 @@ class Search:
             uids, modseqs = await _find(session, query)
             is_complete = True
             if returning.saves:
-                view.saved = returning.saved(uids)
+                view.saved = await beside(len(uids), returning.saved, uids)
         except ProtocolError:
             is_complete = True  # BAD leaves what was saved as it was
             raise
         finally:
             if returning.saves and not is_complete:
                 view.saved = ()  # RFC 5182 §2.1
-        found = uids if self.are_uids else view.numbers(uids)
+        found = uids if self.are_uids else await beside(len(uids), view.numbers, uids)
         modseq = returning.modseq(modseqs)
+        answer: Iterable[Response]
         if returning.options:
-            answer = extended(returning, found, session.tag, are_uids=self.are_uids, modseq=modseq)
+            answer = await beside(
+                len(found), extended, returning, found, session.tag, are_uids=self.are_uids, modseq=modseq
+            )
         else:
             answer = listed(found, modseq)
         for response in answer:

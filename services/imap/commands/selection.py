@@ -99,7 +99,8 @@ async def _resynchronise(session: Session, selected: Selected, known: Known) -> 
     if changed.page.uids:
         for told in session.updates.keywords(selected, changed.page.keywords):
             yield told
-        yield session.updates.fetched(selected, changed.page, changed.page.keywords, with_uids=True)
+        for told in session.updates.fetched(selected, changed.page, changed.page.keywords, with_uids=True):
+            yield told
 
 
 @command("SELECT", State.LOGGED_IN, capabilities=("CONDSTORE", "QRESYNC"))

@@ -51,7 +51,7 @@ class Store:
 
     async def run(self, session: Session) -> AsyncIterator[Response]:
         selected = session.selected
-        uids = selected.view.uids(self.messages)
+        uids = await session.uids(self.messages)
         if not selected.is_writable:
             yield session.no("The mailbox is open for reading only", "READ-ONLY")
             return
@@ -64,7 +64,7 @@ class Store:
                 selected.mailbox.key, uids, self.change, self.flags, self.unchanged_since, uuid4()
             )
             found = len(stored.uids)
-            session.updates.wrote(selected, stored, is_told=not self.is_silent)
+            await session.updates.wrote(selected, stored, is_told=not self.is_silent)
             for told in self._told(session, stored):
                 yield told
             modified = self._modified(session, stored.modified)
@@ -80,7 +80,7 @@ class Store:
         page = Page(stored.uids, flags=stored.flags, modseqs=stored.modseqs, keywords=stored.keywords)
         if not self.is_silent:
             if page.uids:
-                yield updates.fetched(selected, page, stored.keywords, with_uids)
+                yield from updates.fetched(selected, page, stored.keywords, with_uids)
             return
         if not session.state.tells_modseqs:
             return
@@ -88,9 +88,9 @@ class Store:
         if self.unchanged_since is not None:
             silent = subtract(runs_of(stored.uids), stored.modified)
         if (written := rows_of(page, silent)).uids:
-            yield updates.fetched(selected, written, stored.keywords, with_uids, words=())
+            yield from updates.fetched(selected, written, stored.keywords, with_uids, words=())
         if (left := rows_of(page, stored.modified)).uids:
-            yield updates.fetched(selected, left, stored.keywords, with_uids)
+            yield from updates.fetched(selected, left, stored.keywords, with_uids)
 
     def _modified(self, session: Session, uids: Runs) -> str:
         """MODIFIED, in the numbers of this command; empty where all was done."""

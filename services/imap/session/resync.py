@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from services.imap.session.view import View
 from services.mail.errors import BehindFloor, MailboxNotFound
 from services.mail.store import Store
-from services.mail.store.mailboxes import MailboxKey, Opened
+from services.mail.store.mailboxes import Delta, MailboxKey, Opened
 from services.mail.store.messages import Items, Page
 from services.mail.store.uids import Runs, intersect, subtract
+from services.plumbing.turns import beside
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +37,14 @@ async def changed_since(store: Store, key: MailboxKey, view: View, modseq: int, 
         delta = await store.mailboxes.sync(key, modseq, view.uid_next_told)
     except BehindFloor:
         return Changed(subtract(known, view.runs), await _compared(store, key, view, modseq, known))
+    size = len(delta.uids) + len(delta.expunged) + len(known)
+    return await beside(size, _changed, delta, known, view.runs)
+
+
+def _changed(delta: Delta, known: Runs, runs: Runs) -> Changed:
     page = Page(delta.uids, flags=delta.flags, modseqs=delta.modseqs, keywords=delta.keywords)
-    gone = subtract(intersect(delta.expunged, known), view.runs)
-    return Changed(gone, rows_of(page, intersect(known, view.runs)))
+    gone = subtract(intersect(delta.expunged, known), runs)
+    return Changed(gone, rows_of(page, intersect(known, runs)))
 
 
 async def reopened(store: Store, key: MailboxKey) -> Opened | None:

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from functools import partial
 from typing import Any
 
 from services.imap.session.resync import reopened
 from services.imap.session.state import Extension, Selected, SessionState
-from services.imap.session.view import View
+from services.imap.session.view import PAGE, View
 from services.mail.errors import BehindFloor, MailboxNotFound
 from services.mail.imap.fetch.items import FetchItems
 from services.mail.imap.responses import (
     Expunges,
     FlagList,
     FlagTexts,
-    Rendered,
+    Later,
     Response,
     Untagged,
     highest_modseq,
@@ -29,6 +30,7 @@ from services.mail.store import Store
 from services.mail.store.mailboxes import Delta, MailboxStatus
 from services.mail.store.messages import Items, Page, Stored
 from services.mail.store.uids import Runs, from_masks, intersect, subtract, union
+from services.plumbing.turns import beside
 
 
 class Updates:
@@ -89,16 +91,10 @@ class Updates:
             # RFC 3501 §7.3.2: when the size of the mailbox changes; what EXPUNGE lowers is EXISTS alone.
             told.append(Untagged(f"{view.recent_count} RECENT"))
         told += self.keywords(selected, delta.keywords)
-        view.flags.put(view.numbers(delta.uids), delta.flags)
-        flags_to, own = view.flags_to, view.own
-        fresh = [
-            place for place, modseq in enumerate(delta.modseqs) if modseq > flags_to and modseq not in own
-        ]
-        if fresh:
-            uids = [delta.uids[place] for place in fresh]
-            flags = [delta.flags[place] for place in fresh]
-            page = Page(uids, flags=flags, modseqs=[delta.modseqs[place] for place in fresh])
-            told.append(self.fetched(selected, page, delta.keywords, with_uids=True))
+        await self._note(view, delta.uids, delta.flags)
+        own = view.own
+        fresh = await beside(len(delta.uids), _fresh, delta, view.flags_to, own)
+        told += self.fetched(selected, fresh, delta.keywords, with_uids=True)
         view.flags_to = delta.status.highest_modseq
         view.own = frozenset(modseq for modseq in own if modseq > view.flags_to)
         return told
@@ -128,13 +124,18 @@ class Updates:
         added = intersect(live, ((view.uid_next_told, opened.status.uid_next),))
         return Delta(opened.status, added, subtract(view.runs, live), uids, flags, modseqs, opened.keywords)
 
-    def wrote(self, selected: Selected, stored: Stored, is_told: bool = True) -> None:
+    async def _note(self, view: View, uids: Sequence[int], flags: Sequence[int]) -> None:
+        """Remembers flags, where those of others are remembered."""
+        if view.flags.are_loaded:
+            await beside(len(uids), lambda: view.flags.put(view.numbers(uids), flags))
+
+    async def wrote(self, selected: Selected, stored: Stored, is_told: bool = True) -> None:
         """Notes a change of flags that this session made itself.
 
         is_told: its answer shows the flags as they are now; else what others changed before it is still news.
         """
         view = selected.view
-        view.flags.put(view.numbers(stored.uids), stored.flags)
+        await self._note(view, stored.uids, stored.flags)
         if stored.highest_modseq == stored.previous_modseq:
             return
         if view.expunged_to == stored.previous_modseq == view.flags_to:
@@ -172,16 +173,20 @@ class Updates:
         keywords: Sequence[str],
         with_uids: bool,
         words: tuple[str, ...] = ("FLAGS",),
-    ) -> Response:
-        """FETCH that was not asked for by FETCH, with the flags of these messages as the client knows them."""
+    ) -> list[Response]:
+        """FETCH that was not asked for by FETCH, with the flags of these messages as the client knows them.
+
+        Each answer is rendered when its turn comes: there may be as many as messages.
+        """
         items = self.unasked(FetchItems(words), with_uids)
-        page, numbers = self.known(selected, page)
-        self.told(items, page)
-        return Rendered(
-            b"".join(
-                part for part in items.render(page, numbers, self.texts(keywords)) if isinstance(part, bytes)
-            )
-        )
+
+        def render(start: int) -> bytes:
+            part, numbers = self.known(selected, page.between(start, start + PAGE))
+            self.told(items, part)
+            rows = items.render(part, numbers, self.texts(keywords))
+            return b"".join(row for row in rows if isinstance(row, bytes))
+
+        return [Later(partial(render, start)) for start in range(0, len(page.uids), PAGE)]
 
     def told(self, items: FetchItems, page: Page) -> None:
         """Notes the modseqs that this page tells the client."""
@@ -216,6 +221,16 @@ class Updates:
         if len(keywords) > len(self._texts.keywords):
             self._texts = FlagTexts(keywords)
         return self._texts
+
+
+def _fresh(delta: Delta, flags_to: int, own: frozenset[int]) -> Page:
+    """What is news of the flags."""
+    fresh = [place for place, modseq in enumerate(delta.modseqs) if modseq > flags_to and modseq not in own]
+    return Page(
+        [delta.uids[place] for place in fresh],
+        flags=[delta.flags[place] for place in fresh],
+        modseqs=[delta.modseqs[place] for place in fresh],
+    )
 
 
 def _rows(page: Page, rows: Sequence[int]) -> Page:

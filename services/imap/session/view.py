@@ -162,7 +162,11 @@ class View:
 
     def each_number(self, runs: Runs) -> list[int]:
         """The sequence numbers of those of these uids that are there, ascending."""
-        return [self.number(uid) for uid in each(intersect(self.runs, runs))]
+        found: list[int] = []
+        for first, last in intersect(self.runs, runs):  # each lies in one run of the view
+            number = self.number(first)
+            found += range(number, number + last - first + 1)
+        return found
 
     def add(self, runs: Runs, uid_next: int) -> None:
         """Takes in messages that the client is being told of by EXISTS, as all that lives below `uid_next`."""

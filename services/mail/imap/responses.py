@@ -7,7 +7,7 @@ error can end a line early. What is large (FETCH) is rendered in `fetch`, by the
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -40,6 +40,16 @@ class Rendered:
 
     def render(self) -> bytes:
         return self.octets
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """Octets that are made only when they are to leave."""
+
+    make: Callable[[], bytes]
+
+    def render(self) -> bytes:
+        return self.make()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ column that was asked for is the same message.
 """
 
 from collections.abc import AsyncIterable, AsyncIterator, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import Enum, IntFlag, auto
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 from services.mail.store.mailboxes import MailboxKey
@@ -56,6 +56,15 @@ class Page:
     headers: Sequence[bytes] = ()
     bodies: Sequence[bytes | None] = ()
     keywords: Sequence[str] = field(default=())
+
+    def between(self, first: int, last: int) -> "Page":
+        """The rows from `first` on and before `last`."""
+        columns: dict[str, Any] = {
+            column.name: getattr(self, column.name)[first:last]
+            for column in fields(self)
+            if column.name != "keywords"
+        }
+        return Page(**columns, keywords=self.keywords)
 
 
 class FlagChange(Enum):

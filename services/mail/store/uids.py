@@ -50,7 +50,7 @@ def runs_of(uids: Iterable[int]) -> Runs:
 
 def each(runs: Runs) -> Iterator[int]:
     """Every uid, ascending."""
-    return chain.from_iterable([range(first, last + 1) for first, last in runs])
+    return chain.from_iterable(range(first, last + 1) for first, last in runs)
 
 
 def count(runs: Runs) -> int:

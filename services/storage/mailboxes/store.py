@@ -1,5 +1,6 @@
 """Mailboxes on PostgreSQL. The rule: a number is never used again, and a name's uid_validity only grows."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 from uuid import UUID, uuid4
 
@@ -28,7 +29,8 @@ from services.mail.store.mailboxes import (
     check_special_use,
     superiors,
 )
-from services.mail.store.uids import BLOCK, FULL, LAST_UID, from_masks, intersect
+from services.mail.store.uids import BLOCK, FULL, LAST_UID, between, from_masks
+from services.plumbing.turns import beside
 from services.storage.arrays import Bigints, Texts
 from services.storage.mailboxes import statements
 from services.storage.messages.keywords import join
@@ -203,28 +205,33 @@ class PostgresMailboxes:
         rows = await self._database.read(statements.SYNC, values)
         if not rows:
             raise MailboxNotFound
-        return _delta(rows[0], since, uid_next)
+        return await beside(len(rows[0][11] or ()) + len(rows[0][8] or ()), _delta, rows[0], since, uid_next)
 
 
 def _delta(row: Row, since: int, uid_next: int) -> Delta:
     log_floor, blocks, masks, expunged, uids, flags, modseqs, more, keywords = row[7:]
     if since < log_floor:
         raise BehindFloor
-    more = more or {}
     added = from_masks(blocks or [], masks or [])
-    below = ((1, uid_next - 1),) if uid_next > 1 else ()
     return Delta(
         status=MailboxStatus(*row[:7]),
-        added=intersect(added, ((uid_next, LAST_UID),)),
-        expunged=intersect(from_multirange(expunged), below),
+        added=between(added, uid_next, LAST_UID),
+        expunged=between(from_multirange(expunged), 1, uid_next - 1),
         uids=uids or [],
-        flags=[
-            join(bits, more.get(str((uid - 1) // BLOCK)), (uid - 1) % BLOCK)
-            for uid, bits in zip(uids or [], flags or [], strict=True)
-        ],
+        flags=_with_late(uids or [], flags or [], more or {}),
         modseqs=modseqs or [],
         keywords=keywords,
     )
+
+
+def _with_late(uids: Sequence[int], flags: Sequence[int], more: dict[str, dict[str, int]]) -> Sequence[int]:
+    """Flags as the port has them. more: the later keywords of some blocks."""
+    if not more and min(flags, default=0) >= 0:
+        return flags
+    return [
+        join(bits, more.get(str((uid - 1) // BLOCK)), (uid - 1) % BLOCK)
+        for uid, bits in zip(uids, flags, strict=True)
+    ]
 
 
 def _create(

@@ -17,13 +17,15 @@ from services.mail.store.mailboxes import MailboxKey, canonical_name
 from services.mail.store.messages import Appended, Body, Copied, Expunged, FlagChange, Items, Page, Stored
 from services.mail.store.sessions import MaildropLock
 from services.mail.store.uids import BLOCK, FULL, LAST_UID, Runs, between, count, from_masks
+from services.plumbing.turns import beside
 from services.storage.arrays import Bigints
 from services.storage.bodies import Bodies
 from services.storage.deliveries import statements as delivering
 from services.storage.deliveries.batch import LetterCopy, Waiting
 from services.storage.gather import Gatherer
 from services.storage.messages import changing, statements
-from services.storage.messages.keywords import Keywords, join, split
+from services.storage.messages.blocks import columns
+from services.storage.messages.keywords import Keywords, split
 from services.storage.messages.pages import Pages, read_octets
 from services.storage.runs import block_arrays
 from services.storage.transaction import ConnectionLost, Database, Row, Statement, Values
@@ -98,7 +100,8 @@ class PostgresMessages:
         is_adding = change is not FlagChange.REMOVE
         bits = await self._keywords.bits(mailbox.account_id, flags, is_adding=is_adding)
         low, more = split(bits)
-        blocks, masks = block_arrays(await self._within(mailbox, uids))
+        uids = await self._within(mailbox, uids)
+        blocks, masks = await beside(len(uids), block_arrays, uids)
         clears = {FlagChange.REPLACE: -1, FlagChange.ADD: 0, FlagChange.REMOVE: low}[change]
         values = {
             **_key(mailbox),
@@ -120,7 +123,7 @@ class PostgresMessages:
         )
         if not rows:
             raise MailboxNotFound
-        return _stored(rows, [row[0] for row in names])
+        return await beside(len(rows) * BLOCK, _stored, rows, [row[0] for row in names])
 
     async def copy(
         self, mailbox: MailboxKey, uids: Runs, target: str, request_id: UUID | None = None
@@ -145,7 +148,8 @@ class PostgresMessages:
     async def _copy(
         self, mailbox: MailboxKey, uids: Runs, target: str, request_id: UUID | None, is_moving: bool
     ) -> tuple[Statement, dict[str, Any]]:
-        blocks, masks = block_arrays(await self._within(mailbox, uids))
+        uids = await self._within(mailbox, uids)
+        blocks, masks = await beside(len(uids), block_arrays, uids)
         return changing.COPY, {
             **_key(mailbox),
             "blocks": blocks,
@@ -166,7 +170,7 @@ class PostgresMessages:
     ) -> Expunged:
         """See the port."""
         asked = () if uids is None else await self._within(mailbox, uids)
-        blocks, masks = block_arrays(asked)
+        blocks, masks = await beside(len(asked), block_arrays, asked)
         values = {
             **_key(mailbox),
             "blocks": blocks,
@@ -186,7 +190,7 @@ class PostgresMessages:
             found, hits = [row[0] for row in answer[1:]], [row[1] for row in answer[1:]]
         elif not is_held:
             raise LockLost
-        gone = from_masks(found, hits) if found else ()
+        gone = await beside(len(found), from_masks, found, hits) if found else ()
         return Expunged(gone, previous_modseq, highest_modseq)
 
     async def _within(self, mailbox: MailboxKey, uids: Runs) -> Runs:
@@ -232,31 +236,19 @@ def _copied(rows: list[Row]) -> Copied:
 
 def _stored(rows: list[Row], keywords: list[str]) -> Stored:
     previous_modseq, highest_modseq, answer = rows[0][:3]
-    uids: list[int] = []
-    flags: list[int] = []
-    modseqs: list[int] = []
-    blocks: list[int] = []
-    changes: list[int] = []
-    conflicts: list[int] = []
-    for _, _, _, block, asked, changed, conflict, block_flags, block_modseqs, more in rows:
-        if block is None:
-            continue
-        blocks.append(block)
-        changes.append(changed)
-        conflicts.append(conflict)
-        mask = asked & FULL
-        for element in range(len(block_flags)):
-            if mask >> element & 1:
-                uids.append(block * BLOCK + 1 + element)
-                flags.append(join(block_flags[element], more, element))
-                modseqs.append(block_modseqs[element])
+    there = [row[3:] for row in rows if row[3] is not None]
+    found = columns(
+        ((block, asked, flags, modseqs, None, more) for block, asked, _, _, flags, modseqs, more in there),
+        {row[0]: FULL for row in there},
+    )
+    blocks, changes, conflicts = ([row[place] for row in there] for place in (0, 2, 3))
     if answer:
         previous_modseq, highest_modseq = answer[0][:2]
         blocks, changes, conflicts = ([row[place] for row in answer[1:]] for place in range(3))
     return Stored(
-        uids=uids,
-        flags=flags,
-        modseqs=modseqs,
+        uids=found.uids,
+        flags=found.flags,
+        modseqs=found.modseqs,
         changed=from_masks(blocks, changes),
         modified=from_masks(blocks, conflicts),
         previous_modseq=previous_modseq,

@@ -71,7 +71,7 @@ class Life:
         elif step in ("own", "silent") and view.number(uid):
             change = draw.choice([FlagChange.ADD, FlagChange.REMOVE])
             stored = await messages.store(self.key, ((uid, uid),), change, ["\\Flagged"])
-            self.updates.wrote(self.selected, stored, is_told=step == "own")
+            await self.updates.wrote(self.selected, stored, is_told=step == "own")
         elif step == "save":
             view.saved = view.runs[: draw.randrange(3)]
         elif step in ("told", "held"):

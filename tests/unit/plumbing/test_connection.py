@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from services.plumbing.net.connection import HIGH_WATER, READ_AHEAD, Connection
+from services.plumbing.net.connection import HIGH_WATER, READ_AHEAD, TLS_OCTETS, Connection
 from services.plumbing.net.limits import Limits
 from services.plumbing.net.listener import Listener
 from services.plumbing.net.tls import TlsContext
@@ -254,3 +254,28 @@ async def test_a_handler_that_fails_loses_only_its_own_connection(
         other_writer.close()
     output = capsys.readouterr()
     assert "a bug of ours" in output.out + output.err
+
+
+async def test_over_tls_little_is_put_into_the_buffer_at_a_time(
+    tls: TlsContext, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It keeps the size of the most that it ever held: what was large once would be paid for as long as one idles."""
+    sent = bytes(range(256)) * 4096
+    sizes: list[int] = []
+    held: list[int] = []
+    write = Connection.write
+
+    def noting(connection: Connection, octets: bytes | memoryview) -> None:
+        write(connection, octets)
+        assert connection._transport is not None
+        sizes.append(len(octets))
+        held.append(connection._transport.get_write_buffer_size())
+
+    async def serve(connection: Connection) -> None:
+        await connection.write_out(sent)
+
+    monkeypatch.setattr(Connection, "write", noting)
+    async with served(serve, tls, certificate) as (_, reader, _writer):
+        assert await reader.readexactly(len(sent)) == sent
+    assert max(sizes) <= TLS_OCTETS
+    assert max(held) <= 3 * TLS_OCTETS

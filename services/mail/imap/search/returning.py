@@ -77,11 +77,11 @@ def listed(found: Sequence[int], modseq: int = 0) -> Iterator[Response]:
 
 def extended(
     returning: Returning, found: Sequence[int], tag: bytes, *, are_uids: bool, modseq: int = 0
-) -> Iterator[Response]:
+) -> list[Response]:
     """ESEARCH; nothing where the result is only saved. RFC 5182 §2.1."""
     options = returning.options
     if options == {"SAVE"}:
-        return
+        return []
     parts = [b"* ESEARCH (TAG %b)" % string(tag)]
     if are_uids:
         parts.append(b"UID")
@@ -95,4 +95,4 @@ def extended(
         parts.append(b"COUNT %d" % len(found))
     if modseq and found:
         parts.append(b"MODSEQ %d" % modseq)
-    yield Rendered(b" ".join(parts) + b"\r\n")
+    return [Rendered(b" ".join(parts) + b"\r\n")]

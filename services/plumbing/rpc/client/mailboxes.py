@@ -9,6 +9,7 @@ from services.mail.store.mailboxes import Delta, Listing, Mailbox, MailboxKey, M
 from services.plumbing.rpc.client.calls import Calls
 from services.plumbing.rpc.convert import mailboxes as convert
 from services.plumbing.rpc.convert.uids import id_to_wire, key_from_wire, key_to_wire, name_to_wire
+from services.plumbing.turns import beside
 
 
 class RemoteMailboxes:
@@ -76,4 +77,6 @@ class RemoteMailboxes:
     async def sync(self, mailbox: MailboxKey, since: int, uid_next: int) -> Delta:
         request = pb.SyncRequest(mailbox=key_to_wire(mailbox), since_modseq=since, uid_next=uid_next)
         asked = await self._calls.ask(request, pb.SyncResponse, True, self._calls.patience.read)
-        return convert.delta_from_wire(cast("list[pb.SyncResponse]", asked.parts))
+        parts = cast("list[pb.SyncResponse]", asked.parts)
+        size = sum(len(part.uids) + len(part.expunged.bounds) for part in parts)
+        return await beside(size, convert.delta_from_wire, parts)

@@ -18,6 +18,7 @@ from services.plumbing.rpc.client.deliveries import settle
 from services.plumbing.rpc.client.uploads import Unsettled, start_of, upload
 from services.plumbing.rpc.convert import messages as convert
 from services.plumbing.rpc.convert.uids import id_to_wire, key_to_wire, name_to_wire, runs_to_wire
+from services.plumbing.turns import beside
 
 APPEND: Final = "/restante.v1.MessagesService/Append"
 
@@ -143,7 +144,8 @@ class RemoteMessages:
         # Without an id, it could take back what another did between the two.
         is_repeatable = request_id is not None
         asked = await self._calls.ask(request, pb.StoreResponse, is_repeatable, self._calls.patience.write)
-        return convert.stored_from_wire(cast("list[pb.StoreResponse]", asked.parts))
+        parts = cast("list[pb.StoreResponse]", asked.parts)
+        return await beside(sum(len(part.uids) for part in parts), convert.stored_from_wire, parts)
 
     async def copy(
         self, mailbox: MailboxKey, uids: Runs, target: str, request_id: UUID | None = None

@@ -5,6 +5,7 @@ The rule: flags are Python integers without bound; what exceeds 64 bits of a row
 
 from collections.abc import Iterable, Sequence
 from itertools import chain
+from operator import gt, le
 from typing import Final
 from uuid import UUID
 
@@ -33,7 +34,11 @@ def asked_runs(runs: uids_pb2.Runs) -> Runs:
     bounds = list(runs.bounds)
     if len(bounds) % 2 or 0 in bounds:
         raise InvalidArgument("runs are pairs of uids from 1 on")
-    return normalise(zip(bounds[::2], bounds[1::2], strict=True))
+    firsts, lasts = bounds[::2], bounds[1::2]
+    pairs = zip(firsts, lasts, strict=True)
+    if all(map(le, firsts, lasts)) and all(map(gt, firsts[1:], [last + 1 for last in lasts])):
+        return tuple(pairs)
+    return normalise(pairs)
 
 
 def flags_to_wire(flags: Sequence[int]) -> tuple[Sequence[int], Sequence[uids_pb2.HighFlags]]:

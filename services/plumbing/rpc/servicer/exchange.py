@@ -165,6 +165,8 @@ class Exchange:
             payload = encoded(part)
             if last is not None:
                 self._put(call_id, name, last, has_more=True)
+                # A part takes some milliseconds to make; other calls have their turn in between.
+                await asyncio.sleep(0)
                 if name in RESUMABLE and sent + len(payload) > ANSWER_OCTETS:
                     self._put(call_id, "end", pb.Answer.End(is_cut=True).SerializeToString())
                     return
