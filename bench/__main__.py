@@ -7,7 +7,7 @@ from pathlib import Path
 
 import uvloop
 
-from bench import peers, workloads
+from bench import idle, million, peers, workloads
 from bench.peers import Peer
 from bench.workloads import Workload
 
@@ -67,15 +67,40 @@ def _pick(everything: tuple[Workload, ...], chosen: tuple[str, ...]) -> list[Wor
     ]
 
 
+def show(table: list[str], file: Path | None, marks: tuple[str, str]) -> None:
+    """Prints a table, and puts it between its marks into a file that has them."""
+    print(*table, sep="\n")
+    if file is not None:
+        before, _, rest = file.read_text().partition(marks[0])
+        _, _, after = rest.partition(marks[1])
+        file.write_text("\n".join([before + marks[0], "", *table, "", marks[1] + after]))
+
+
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("words", nargs="*", help="only workloads whose names hold one of these words")
     parser.add_argument("--rounds", type=int, default=5, help="timed turns of each workload (5)")
     parser.add_argument("--write", type=Path, help=f"put the table into this file, after the line {MARK}")
+    parser.add_argument(
+        "--million",
+        action="store_true",
+        help="a folder of 1,000,000 instead, beside one of 10,000, a minute or two",
+    )
+    parser.add_argument(
+        "--home", type=Path, help="with --million: a folder that keeps its mail for the next run"
+    )
+    parser.add_argument("--idle", action="store_true", help="memory of 1,000 idle connections instead")
     options = parser.parse_args()
+    if options.million:
+        with peers.restante(options.home) as ours:
+            show(uvloop.run(million.measure(ours, options.rounds)), options.write, million.MARKS)
+        return
     if lack := peers.missing():
         raise SystemExit(lack)
+    if options.idle:
+        show(idle.measure(), options.write, idle.MARKS)
+        return
     head = [
         f"| work (medians of {options.rounds}, ms) | Restante | Dovecot | ours ÷ Dovecot, as a rate | budget |",
         "|---|---|---|---|---|",

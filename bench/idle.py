@@ -87,7 +87,7 @@ async def _open(port: int, security: ssl.SSLContext | None, numbers: range) -> l
     return list(await asyncio.gather(*map(open_one, numbers)))
 
 
-def measure(connections: int) -> list[str]:
+def measure(connections: int = CONNECTIONS) -> list[str]:
     """The table. Each figure is of processes that were started for it: what was freed once would count for nobody."""
     accounts = -(-connections // OF_AN_ACCOUNT)
     found: dict[str, list[float]] = {kind: [] for kind in BUDGETS}

@@ -9,18 +9,18 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from bench import letters, memory, wire
 from bench.peers import Peer, quiet, reader
 
 MARKS = "<!-- million -->", "<!-- /million -->"
-ROUNDS = 7
+MESSAGES = 1_000_000
 SEED = 10_000
 SEED_OCTETS = 1_500
 # Every so many messages one went, so that the uids of the large folder lie in as many runs as went.
 GONE = 101
 CHANGES = 100
+SESSIONS = 50
 WRITER = reader(0)
 
 Action = Callable[[], Awaitable[object]]
@@ -28,10 +28,11 @@ Action = Callable[[], Awaitable[object]]
 
 @dataclass(slots=True)
 class Folder:
-    """One of the two, and what each step took there. times: ms; grown: octets of imap and storage at their peaks."""
+    """One of the two. steps: ms, and octets by which imap and storage grew. session_octets: of each further session."""
 
     name: str
     messages: int
+    session_octets: int = 0
     steps: dict[str, tuple[float, int, int]] = field(default_factory=dict)
 
 
@@ -101,6 +102,7 @@ class Steps:
         await self._step("NOOP after one new message", ask("NOOP"), self._append)
         await self._step("NOOP after one has gone", ask("NOOP"), self._expunge)
         await self._step("STORE of one", ask(f"STORE {count // 3} +FLAGS (\\Answered)"), self._unanswer)
+        await self._sessions()
         await imap.idle()
         await self._step("IDLE: a new message, from APPEND to EXISTS", self._notice)
         await imap.done()
@@ -113,9 +115,18 @@ class Steps:
         await self._step("SEARCH UNSEEN, 1 in 10", ask("SEARCH UNSEEN"))
         await self._step("UID FETCH 1:* (UID)", ask("UID FETCH 1:* (UID)"))
         await self._step("UID FETCH 1:* (FLAGS)", ask("UID FETCH 1:* (FLAGS)"), self._reselect)
-        await self._step("SEARCH UNSEEN behind it", ask("SEARCH UNSEEN"))
         await imap.close()
         await self._other.close()
+
+    async def _sessions(self) -> None:
+        """What each further session of this folder adds, once it was opened."""
+        before = memory.share(self._pids)
+        opened = [await wire.Imap.login(self._peer.imap, WRITER) for _ in range(SESSIONS)]
+        for each in opened:
+            await each.ask(f"SELECT {self._folder.name}")
+        self._folder.session_octets = (memory.share(self._pids) - before) // SESSIONS
+        for each in opened:
+            await each.close()
 
     async def _step(self, name: str, action: Action, before: Action | None = None, rounds: int = 0) -> None:
         times = []
@@ -185,7 +196,7 @@ class Steps:
         await self._imap.ask(f"UID FETCH 1:* (FLAGS) (CHANGEDSINCE {modseq} VANISHED)")
 
 
-async def measure(peer: Peer, messages: int, rounds: int) -> list[str]:
+async def measure(peer: Peer, rounds: int, messages: int = MESSAGES) -> list[str]:
     """The table."""
     await fill(peer, messages)
     folders = Folder("Small", SEED), Folder("Large", messages)
@@ -202,11 +213,5 @@ async def measure(peer: Peer, messages: int, rounds: int) -> list[str]:
             for ms, imap, storage in (small.steps[name], large.steps[name])
         )
         table.append(f"| {name} | {cells} |")
-    return table
-
-
-def write(file: Path, marks: tuple[str, str], table: list[str]) -> None:
-    """Puts a table between its marks, which the file has."""
-    before, _, rest = file.read_text().partition(marks[0])
-    _, _, after = rest.partition(marks[1])
-    file.write_text("\n".join([before + marks[0], "", *table, "", marks[1] + after]))
+    sessions = " | ".join(f"{folder.session_octets / 1024:.0f} kB" for folder in folders)
+    return [*table, f"| memory of each further session that selects it | {sessions} |"]
