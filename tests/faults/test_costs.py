@@ -159,6 +159,30 @@ async def test_opening_a_mailbox_costs_one_question(house: House) -> None:
     await imap.close()
 
 
+async def test_a_search_by_flag_asks_storage_and_brings_no_flags(house: House) -> None:
+    """What storage decides is not fetched to be decided here; flags that are at hand cost a question alone."""
+    await asyncio.gather(*(house.store.deliveries.deliver(letter_to(house.inbox)) for _ in range(MESSAGES)))
+    imap = Imap(*await asyncio.open_connection("127.0.0.1", house.imap.port, limit=4 << 20))
+    await imap.ask("NOOP")
+    await imap.ask(f'LOGIN "{house.address}" "{PASSWORD}"')
+    await imap.ask("SELECT INBOX")
+    view = {"highest modseq": 1}
+    before = house.costs()
+    answer = await imap.ask("SEARCH RETURN (COUNT) UNSEEN")
+    assert b"COUNT %d" % MESSAGES in answer
+    spent = house.costs() - before
+    assert {name: spent[name] for name in spent if not name.startswith(("Exchange", "Search"))} == {
+        **view,
+        "search: mailbox": 1,
+        "search: blocks": 1,
+    }
+    await imap.ask("FETCH 1:* (FLAGS)")
+    before = house.costs()
+    assert b"COUNT %d" % MESSAGES in await imap.ask("SEARCH RETURN (COUNT) UNSEEN")
+    assert house.costs() - before == {**view, "Exchange in": 1, "Exchange out": 1}
+    await imap.close()
+
+
 async def test_a_listing_with_counters_costs_one_statement_and_one_question(house: House) -> None:
     """However many mailboxes there are; and one of them costs no more than itself."""
     for number in range(6):

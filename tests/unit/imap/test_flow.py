@@ -9,6 +9,7 @@ from services.imap.conversation import Session
 from services.imap.registry import read_verb
 from services.imap.session.state import Selected
 from services.imap.session.view import View
+from services.imap.session.writer import GATHERED
 from services.mail.imap.arguments import Arguments
 from services.mail.store import Store
 from tests.fakes.memory import MemoryStore
@@ -81,6 +82,31 @@ async def test_what_was_pipelined_is_answered_in_one_write(store: MemoryStore) -
         assert len(written) == before + 1
         connection.send(b"")
         await serving
+
+
+async def test_a_long_answer_lets_others_have_their_turn(store: MemoryStore) -> None:
+    """One for every packet or so that leaves, though the client takes all of it at once."""
+    turns = 0
+    is_over = False
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while not is_over:
+            turns += 1
+            await asyncio.sleep(0)
+
+    connection = MemoryConnection()
+    async with dialogues.door(store) as door:
+        session = Session(door, connection)  # type: ignore[arg-type]
+        account = await store.accounts.find_account("alice@example.org")
+        mailbox, _ = await store.mailboxes.status(account.account_id, "INBOX")
+        view = View(((1, 200_000),), 200_001, 1)
+        session.state.account, session.state.selected = account, Selected(mailbox, True, view)
+        other = asyncio.create_task(take_turns())
+        await session._run(b"a UID FETCH 1:* (UID)")
+        is_over = True
+        await other
+    assert turns > 200_000 * len("* 100000 FETCH (UID 100000)") // (4 * GATHERED)
 
 
 async def test_a_long_search_lets_others_have_their_turn(store: MemoryStore) -> None:

@@ -1,6 +1,8 @@
 """Sets of uids, against Python's own sets."""
 
+from collections.abc import Iterator
 from itertools import pairwise
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,6 +23,8 @@ from services.mail.store.uids import (
     subtract,
     union,
 )
+
+MANY = 100_000
 
 uids = st.integers(1, 300)
 sets = st.sets(uids, max_size=80)
@@ -107,3 +111,29 @@ def test_nothing_is_a_set_too() -> None:
     )
     assert masks(()) == ([], [])
     assert union((), ((1, 2),)) == union(((1, 2),), ()) == subtract(((1, 2),), ()) == ((1, 2),)
+
+
+class Visited(tuple[Run, ...]):
+    """Runs that count how many of them are looked at one by one."""
+
+    __slots__ = ()
+    seen = 0
+
+    def __getitem__(self, place: Any) -> Any:
+        Visited.seen += not isinstance(place, slice)
+        return super().__getitem__(place)
+
+    def __iter__(self) -> Iterator[Run]:
+        Visited.seen += len(self)
+        return super().__iter__()
+
+
+def test_a_few_uids_of_many_cost_what_the_few_cost() -> None:
+    """A change of one message in a folder that lies in pieces: they are found by halving, and the rest is passed on."""
+    many = Visited((first, first + 1) for first in range(1, 3 * MANY, 3))
+    for few in (((7, 7),), ((3 * MANY - 2, 3 * MANY),), ((150_000, 150_010), (150_300, 150_300))):
+        for combine in (union, intersect, subtract):
+            Visited.seen = 0
+            found = combine(many, few)
+            assert Visited.seen < 100, combine.__name__
+            assert is_canonical(found)
