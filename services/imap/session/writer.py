@@ -43,7 +43,8 @@ class Writer:
 
     def push(self) -> None:
         """Hands what was gathered to the connection, which sends it even if it is closed now."""
-        self._connection.write(self._gathered())
+        if self._parts:
+            self._connection.write(self._gathered())
 
     def _gathered(self) -> bytes:
         parts, self._parts, self._size = self._parts, [], 0

@@ -130,13 +130,14 @@ class Connection(asyncio.Protocol):
 
     def write(self, data: bytes | memoryview) -> None:
         """Queues octets; after the peer has gone they are dropped."""
-        if data and not self._lost and self._transport is not None:
+        if not self._lost and self._transport is not None:
             self._transport.write(data)
 
     async def write_out(self, data: bytes) -> None:
         """Queues octets, over TLS a few at a time, and waits as drain does. Raises ConnectionResetError."""
         if not self.is_tls or len(data) <= TLS_OCTETS:
-            self.write(data)
+            if data:
+                self.write(data)
         else:
             octets = memoryview(data)
             for start in range(0, len(data), TLS_OCTETS):

@@ -77,8 +77,8 @@ class Link(Connection):
         super().connection_made(transport)
         self._serve(self)
 
-    def write(self, data: bytes) -> None:
-        self._say(Replies(data))
+    def write(self, data: bytes | memoryview) -> None:
+        self._say(Replies(bytes(data)))
 
     async def read(self, timeout: float | None = None) -> bytes:
         if self.token is not None:

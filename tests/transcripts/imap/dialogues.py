@@ -101,11 +101,11 @@ class MemoryConnection:
             return await self._in.get()
 
     def write(self, data: bytes) -> None:
-        if data:
-            self._out.feed_data(data)
+        self._out.feed_data(data)
 
     async def write_out(self, data: bytes) -> None:
-        self.write(data)
+        if data:
+            self.write(data)
         await self.drain()
 
     async def drain(self) -> None: ...

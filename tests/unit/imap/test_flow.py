@@ -67,8 +67,7 @@ async def test_what_was_pipelined_is_answered_in_one_write(store: MemoryStore) -
 
     class Recording(MemoryConnection):
         def write(self, data: bytes) -> None:
-            if data:
-                written.append(data)
+            written.append(data)
             super().write(data)
 
     connection = Recording()
