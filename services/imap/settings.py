@@ -41,7 +41,7 @@ class Settings(ProcessSettings):
         default=60.0, gt=0, description="How long one SEARCH may take before it is given up."
     )
     account_connections: int = Field(
-        default=100, ge=1, description="Open sessions of one account in one process of this door."
+        default=1000, ge=1, description="Open sessions of one account in one process of this door."
     )
     connections: int = Field(default=10000, ge=1, description="Open connections in one process of this door.")
-    address_connections: int = Field(default=1000, ge=1, description="Open connections from one address.")
+    address_connections: int = Field(default=2000, ge=1, description="Open connections from one address.")

@@ -65,6 +65,20 @@ async def test_sessions_of_an_account_are_bounded(store: MemoryStore) -> None:
         assert narrow.sessions == {}
 
 
+async def test_a_thousand_sessions_of_one_account_are_no_hoard(store: MemoryStore) -> None:
+    """What measures a server opens them all from one place, and never asks for more room first."""
+    connections = [MemoryConnection() for _ in range(1000)]
+    async with dialogues.door(store) as door:
+        serving = [asyncio.create_task(door_serves(door, connection)) for connection in connections]
+        for connection in connections:
+            await expect(connection, "* OK ...")
+            connection.send(b'a LOGIN alice@example.org "%b"\r\n' % dialogues.PASSWORD)
+        for connection in connections:
+            await expect(connection, "a OK ...")
+            connection.send(b"")
+        await asyncio.gather(*serving)
+
+
 async def test_lines_before_login_have_8_kb_and_sasl_answers_12(store: MemoryStore) -> None:
     """attacks 16, 24; RFC 4954 §4 names the 12,288 octets."""
     async with dialogues.door(store) as door, dialogues.in_memory(door) as client:
