@@ -157,6 +157,15 @@ async def test_an_account_has_a_bounded_number_of_keywords(subject: Subject) -> 
     with pytest.raises(LimitExceeded):
         await subject.append(inbox, "one-more")
     assert names(await store(inbox, EVERY, FlagChange.REPLACE, ["k999"])) == [{"k999"}]
+    assert names(await store(inbox, EVERY, FlagChange.REMOVE, ["k999", "one-more"])) == [set()]
+
+
+async def test_a_keyword_that_is_only_taken_away_is_named_from_then_on(subject: Subject) -> None:
+    """Nothing changes, and a client that asks for it can be told that the mailbox may have it. RFC 9051 §7.3.5."""
+    inbox = await subject.inbox()
+    await subject.fill(inbox, 1)
+    stored = await subject.store.messages.store(inbox, EVERY, FlagChange.REMOVE, ["later"])
+    assert (stored.changed, names(stored), list(stored.keywords)) == ((), [set()], ["later"])
 
 
 @pytest.mark.parametrize("flag", ["\\Recent", "\\Nonsense", "a b"])

@@ -26,19 +26,20 @@ class Keywords:
         self._known: OrderedDict[int, tuple[str, ...]] = OrderedDict()
 
     async def bits(self, account_id: int, names: Collection[str], is_adding: bool) -> int:
-        """The flags of the names; unknown ones get a number where `is_adding`, else they are left out.
+        """The flags of the names; unknown ones get a number, also where they are only taken away.
 
-        Raises InvalidArgument, LimitExceeded.
+        So a session that names a keyword can tell its client of it. Where all numbers are given, unknown ones are left
+        out, or refused where `is_adding`. Raises InvalidArgument, LimitExceeded.
         """
         canonical = [canonical_flag(name) for name in names]
         bits, unknown = flag_bits(canonical, self._known.get(account_id, ()))
         if unknown:
             bits, unknown = flag_bits(canonical, await self._read(account_id))
-        if unknown and is_adding:
+        if unknown:
             values = {"account_id": account_id, "names": Texts(unknown), "limit": MAX_KEYWORDS}
             await self._database.transact([account_id], (statements.ADD_KEYWORDS, values))
             bits, unknown = flag_bits(canonical, names := await self._read(account_id))
-            if unknown and len(names) + len(unknown) > MAX_KEYWORDS:
+            if unknown and is_adding and len(names) + len(unknown) > MAX_KEYWORDS:
                 raise LimitExceeded(f"an account has at most {MAX_KEYWORDS} keywords")
         return bits
 

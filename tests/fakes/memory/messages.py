@@ -107,7 +107,8 @@ class MemoryMessages:
         folder, ledger = self.state.folder(mailbox), self.state.ledger(mailbox.account_id)
         if request_id is not None and isinstance(answer := ledger.answers.get(request_id), Stored):
             return answer
-        bits, previous = ledger.bits(flags), folder.highest_modseq
+        bits = ledger.bits(flags, is_adding=change is not FlagChange.REMOVE)
+        previous = folder.highest_modseq
         asked = [folder.live[uid] for uid in sorted(_members(folder.live, uids))]
         modified = [m for m in asked if unchanged_since is not None and m.modseq > unchanged_since]
         kept = {message.uid for message in modified}

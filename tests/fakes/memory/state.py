@@ -127,13 +127,17 @@ class Ledger:
                 return folder
         raise MailboxNotFound
 
-    def bits(self, names: Collection[str]) -> int:
-        """The bits of flags; new keywords get a number. Raises InvalidArgument, LimitExceeded."""
+    def bits(self, names: Collection[str], is_adding: bool = True) -> int:
+        """The bits of flags; new keywords get a number, or are left out where there is none and nothing is added.
+
+        Raises InvalidArgument, LimitExceeded.
+        """
         canonical = [canonical_flag(name) for name in names]
         _, unknown = flag_bits(canonical, self.keywords)
-        if len(self.keywords) + len(unknown) > MAX_KEYWORDS:
+        if len(self.keywords) + len(unknown) <= MAX_KEYWORDS:
+            self.keywords += unknown
+        elif is_adding:
             raise LimitExceeded
-        self.keywords += unknown
         return flag_bits(canonical, self.keywords)[0]
 
     def add_folder(self, name: str, special_use: str, now: int) -> Folder:
