@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import random
+from base64 import b64encode
 from collections import Counter, deque
 from collections.abc import Awaitable, Sequence
 from contextlib import suppress
 
-from tests.faults.stress import choices
+from tests.faults.stress import choices, leaving
 from tests.faults.stress.ledger import Ledger
 from tests.faults.stress.model import Model
 from tests.faults.stress.names import KEEPERS, is_perishable
@@ -36,6 +37,7 @@ from tests.faults.stress.world import User, World
 
 PATIENCE = 60.0
 PAUSE = 0.3
+LEAVING = 0.03
 RETRY = 0.1
 
 
@@ -99,6 +101,9 @@ class Client:
         step = random.Random(self.random.getrandbits(64))
         if step.random() < 0.12:
             await choices.deliver(self, step)
+        if step.random() < LEAVING:
+            await leaving.go(self, step)
+            return asyncio.get_running_loop().time() >= until
         await self.perform(choices.choose(self, step))
         if step.random() < PAUSE:
             await self.listen(step.random() * 0.1)
@@ -153,11 +158,18 @@ class Client:
             raise
         greeting = await self.wire.reply(PATIENCE)
         expect(isinstance(greeting, Condition) and greeting.word == "OK", "greeting", f"{greeting}")
-        code = await self._plainly(f"LOGIN {self.user.login} {self.user.password}")
+        code = await self._plainly(self._login())
         self.capabilities = frozenset(code[1:] if code[:1] == ["CAPABILITY"] else ())
         expect("IMAP4rev1" in self.capabilities, "CAPABILITY", f"after LOGIN: {code}")
         if self.extension and self.extension in self.capabilities:
             await self._plainly(f"ENABLE {self.extension}")
+
+    def _login(self) -> str:
+        """LOGIN and AUTHENTICATE by turns. RFC 4616, RFC 4959."""
+        if self._connections % 2:
+            return f"LOGIN {self.user.login} {self.user.password}"
+        plain = f"\0{self.user.login}\0{self.user.password}"
+        return f"AUTHENTICATE PLAIN {b64encode(plain.encode()).decode()}"
 
     @property
     def tells_modseqs(self) -> bool:
@@ -332,8 +344,27 @@ class Client:
             return model.name not in KEEPERS
         return is_perishable(model.name) and self.ledger.deletions > model.deletions
 
+    async def log_out(self) -> None:
+        """LOGOUT: BYE, then OK, then the end. RFC 9051 §6.1.3. Raises Gone, Violation."""
+        tag = self._tag()
+        await self.write(f"{tag} LOGOUT\r\n".encode())
+        while not (isinstance(reply := await self._next(PATIENCE), Condition) and reply.word == "BYE"):
+            if reply is None:
+                raise Violation("silence", "no answer to LOGOUT")
+            self.take(reply)
+        is_excused = self.world.is_rough or (self.model is not None and self._is_gone(self.model))
+        told: list[Reply | None] = []
+        with suppress(Gone):
+            while len(told) < 2:
+                told.append(await self._next(PATIENCE))
+        is_right = (
+            len(told) == 1 and isinstance(told[0], Tagged) and (told[0].tag, told[0].word) == (tag, "OK")
+        )
+        expect(is_right or is_excused, "LOGOUT", f"after BYE: {told}")
+        self.drop()
+
     async def leave(self) -> None:
-        """Logs out."""
+        """Logs out, without hearing it out."""
         if self.wire is not None:
             with suppress(Gone, Violation):
                 await self.write(b"bye LOGOUT\r\n")

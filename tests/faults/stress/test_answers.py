@@ -3,6 +3,7 @@
 The rule: replies are fed as octets, as a server would send them.
 """
 
+import asyncio
 import random
 from collections.abc import Sequence
 
@@ -23,7 +24,7 @@ from tests.faults.stress.replies import parse
 from tests.faults.stress.requests import Request
 from tests.faults.stress.selecting import Create, Delete, Rename
 from tests.faults.stress.violations import Violation
-from tests.faults.stress.wire import Gone
+from tests.faults.stress.wire import Gone, Wire
 from tests.faults.stress.writing import Append, Copy, Move, StoreFlags
 
 
@@ -255,6 +256,37 @@ def test_bye_is_for_who_has_a_mailbox_open_that_was_deleted() -> None:
     begin(client_of(world, 3), Delete("Churn-0"))
     with pytest.raises(Gone):
         hear(client, "* BYE gone")
+
+
+@pytest.mark.parametrize(
+    ("rule", "answer"),
+    [
+        ("", "* 6 EXISTS\r\n* BYE see you\r\nt1 OK done\r\n"),
+        ("tag", "t1 OK done\r\n* BYE see you\r\n"),
+        ("LOGOUT", "* BYE see you\r\n"),
+        ("LOGOUT", "* BYE see you\r\nt1 NO not yet\r\n"),
+        ("LOGOUT", "* BYE see you\r\nt1 OK done\r\n* 6 EXISTS\r\n"),
+    ],
+)
+async def test_logout_ends_with_bye_and_ok(rule: str, answer: str) -> None:
+    """RFC 9051 §6.1.3."""
+
+    async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        assert await reader.readline() == b"t1 LOGOUT\r\n"
+        writer.write(answer.encode())
+        writer.close()
+
+    client, _ = opened(a_world())
+    async with await asyncio.start_server(say, "127.0.0.1", 0) as server:
+        client.wire = await Wire.open(server.sockets[0].getsockname()[1])
+        if rule:
+            with pytest.raises(Violation) as caught:
+                await client.log_out()
+            assert caught.value.rule == rule
+            client.drop()
+        else:
+            await client.log_out()
+    assert client.wire is None
 
 
 def test_steps_are_the_same_for_the_same_seed() -> None:
