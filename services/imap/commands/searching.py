@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Final, Self, cast
 
 from services.imap.registry import command
@@ -78,10 +79,14 @@ class Search:
             if self.keys.tells_modseqs:
                 for told in session.updates.enable(Extension.CONDSTORE):
                     yield told
-            if _asks_flags_only(query) and reading.are_at_hand(session, Items.FLAGS):
-                for news in await session.catch_up(tells_expunges=False):
-                    yield news
-            uids, modseqs = await _find(session, query)
+            is_decided_here = _is_of_the_view(query)
+            if is_decided_here and _asks_flags(query):
+                # Where they are not at hand, storage reads less than it would have to send.
+                is_decided_here = reading.are_at_hand(session, Items.FLAGS)
+                if is_decided_here:
+                    for news in await session.catch_up(tells_expunges=False):
+                        yield news
+            uids, modseqs = await _find(session, query, is_decided_here)
             is_complete = True
             if returning.saves:
                 view.saved = await beside(len(uids), returning.saved, uids)
@@ -100,9 +105,16 @@ class Search:
             )
         else:
             answer = listed(found, modseq)
-        for response in answer:
+        for response in chain(answer, await self._last(session, is_decided_here)):
             yield response
-        yield session.ok("SEARCH completed")
+
+    async def _last(self, session: Session, is_decided_here: bool) -> Sequence[Response]:
+        """The OK, which says where what has gone is found no more, though it has its number. RFC 9051 §7.1."""
+        if self.are_uids or is_decided_here:
+            return [session.ok("SEARCH completed")]
+        news = await session.catch_up(tells_expunges=False)
+        code = "EXPUNGEISSUED" if session.view.holds_back else ""
+        return [*news, session.ok("SEARCH completed", code)]
 
 
 async def _bounds(view: View, numbers: Numbers) -> Runs:
@@ -123,20 +135,22 @@ async def _bounds(view: View, numbers: Numbers) -> Runs:
     return tuple(found)
 
 
-def _asks_flags_only(query: Query) -> bool:
-    """Whether flags decide it, and nothing else that only the store knows."""
-    return all(isinstance(term, Operator | Everything | Among | Flagged) for term in query) and any(
-        isinstance(term, Flagged) for term in query
-    )
+def _is_of_the_view(query: Query) -> bool:
+    """Whether a view with its flags decides it."""
+    return all(isinstance(term, Operator | Everything | Among | Flagged) for term in query)
 
 
-async def _find(session: Session, query: Query) -> tuple[list[int], list[int]]:
+def _asks_flags(query: Query) -> bool:
+    return any(isinstance(term, Flagged) for term in query)
+
+
+async def _find(session: Session, query: Query, is_decided_here: bool) -> tuple[list[int], list[int]]:
     """All that is found, with modseqs where they are asked for. Raises LimitExceeded, ConnectionResetError."""
     uids: list[int] = []
     modseqs: list[int] = []
     loop = asyncio.get_running_loop()
     deaf_at: float | None = None
-    if _is_decided_here(session, query):
+    if is_decided_here:
         parts = _find_here(session, query)
     else:
         found = session.store.search.search(session.selected.mailbox.key, session.view.runs, query)
@@ -157,18 +171,11 @@ async def _find(session: Session, query: Query) -> tuple[list[int], list[int]]:
     return uids, modseqs
 
 
-def _is_decided_here(session: Session, query: Query) -> bool:
-    """Whether the view decides it, and flags only where they are at hand: else storage reads less, and sends less."""
-    if not all(isinstance(term, Operator | Everything | Among | Flagged) for term in query):
-        return False
-    return session.view.flags.are_loaded or not any(isinstance(term, Flagged) for term in query)
-
-
 async def _find_here(session: Session, query: Query) -> AsyncGenerator[Found, None]:
     """What the view and its flags decide."""
     loop = asyncio.get_running_loop()
     until = loop.time() + _STEP_SECONDS
-    columns = Items.FLAGS if any(isinstance(term, Flagged) for term in query) else Items(0)
+    columns = Items.FLAGS if _asks_flags(query) else Items(0)
     async for page in reading.pages(session, session.view.runs, columns):
         rows = Rows(page.uids, page.flags, keywords=page.keywords)
         known = []

@@ -76,7 +76,7 @@ class Updates:
         told: list[Response] = []
         recent = await self._recent(selected, delta.added, delta.status) if delta.added else ()
         gone = intersect(view.runs, delta.expunged)
-        holds_back = not tells_expunges and (bool(gone) or view.expunged_to < view.flags_to)
+        holds_back = not tells_expunges and (bool(gone) or view.holds_back)
         recents = view.recent_count
         if gone and not holds_back:
             told.append(Vanished(gone) if self._state.tells_vanished else Expunges(view.leaving(gone)))

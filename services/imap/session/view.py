@@ -91,6 +91,11 @@ class View:
         """What may be told as HIGHESTMODSEQ: never past an expunge that was held back."""
         return min(self.expunged_to, self.flags_to)
 
+    @property
+    def holds_back(self) -> bool:
+        """Whether there may be expunges that the client was not told of, as of the last news."""
+        return self.expunged_to < self.flags_to
+
     def uids(self, numbers: Numbers) -> Runs:
         """The uids of a set of sequence numbers, or those of a set of uids that are there.
 
