@@ -97,16 +97,19 @@ class Search:
             if returning.saves and not is_complete:
                 view.saved = ()  # RFC 5182 §2.1
         found = uids if self.are_uids else await beside(len(uids), view.numbers, uids)
-        modseq = returning.modseq(modseqs)
-        answer: Iterable[Response]
-        if returning.options:
-            answer = await beside(
-                len(found), extended, returning, found, session.tag, are_uids=self.are_uids, modseq=modseq
-            )
-        else:
-            answer = listed(found, modseq)
+        answer = await self._answer(session, returning, found, returning.modseq(modseqs))
         for response in chain(answer, await self._last(session, is_decided_here)):
             yield response
+
+    async def _answer(
+        self, session: Session, returning: Returning, found: Sequence[int], modseq: int
+    ) -> Iterable[Response]:
+        """What was found, in the form that was asked for."""
+        if not returning.options:
+            return listed(found, modseq)
+        return await beside(
+            len(found), extended, returning, found, session.tag, are_uids=self.are_uids, modseq=modseq
+        )
 
     async def _last(self, session: Session, is_decided_here: bool) -> Sequence[Response]:
         """The OK, which says where what has gone is found no more, though it has its number. RFC 9051 §7.1."""
