@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from services.mail.imap.numbers import render
@@ -64,8 +64,11 @@ class Cache:
             self.flags.pop(uid, None)
             if not is_earlier and uid in self.numbers:
                 self.numbers.remove(uid)
-            elif not is_earlier:
-                self.numbers.remove(0)  # announced by EXISTS, and not fetched yet
+            elif (
+                not is_earlier
+            ):  # announced by EXISTS, and not fetched yet: it stands behind all that are lower
+                lower = [place for place, known in enumerate(self.numbers) if 0 < known < uid]
+                assert self.numbers.pop(max(lower, default=-1) + 1) == 0
 
     def fetched(self, number: int, items: str) -> Iterable[int]:
         """The modseqs that were told; numbers and uids go together."""
@@ -153,6 +156,7 @@ async def stored(store: MemoryStore, inbox: MailboxKey) -> dict[int, frozenset[s
 
 
 @given(st.integers(0, 2**32), st.integers(1, 60))
+@example(12441, 41)
 @settings(max_examples=150, deadline=None)
 def test_a_cache_is_right_whenever_its_client_comes_back(seed: int, steps: int) -> None:
     """Wherever the connection breaks: what was held back then is told at the next SELECT. RFC 7162 §3.2, §6."""
