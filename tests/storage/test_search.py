@@ -20,16 +20,15 @@ from services.storage.store import PostgresStore, StoreSettings, open_store
 from services.storage.sweep.sweeper import SweepSettings
 from services.storage.transaction import Statement
 from tests.storage.conftest import inbox, letter
+from tests.storage.counted import asked
 
-# What nobody asked for: storage looks around, and for texts that are not kept.
-BY_THE_CLOCK = ("sweep", "read modseqs", "search: unprepared")
 KEPT = Statement("kept", "SELECT (SELECT count(*) FROM header_text), (SELECT count(*) FROM body_text)")
 
 
 async def find(store: PostgresStore, mailbox: MailboxKey, *query: object) -> list[int]:
     """All uids."""
-    asked: Query = query  # type: ignore[assignment]
-    parts = store.search.search(mailbox, ((1, LAST_UID),), asked)
+    keys: Query = query  # type: ignore[assignment]
+    parts = store.search.search(mailbox, ((1, LAST_UID),), keys)
     return [uid async for part in parts for uid in part.uids]
 
 
@@ -61,11 +60,9 @@ async def test_a_search_costs_a_few_statements_and_reads_no_body_for_what_is_che
         ((InField("subject", "nowhere"), InBody("body"), Operator.AND), ["search: field near"], 0),
         ((Flagged("\\Seen"), InBody("body"), Operator.AND), [], 0),
     ]:
-        before = Counter(store.counts.by_name)
+        before = asked(store)
         assert len(await find(store, mailbox, *query)) == found
-        spent = Counter(store.counts.by_name) - before
-        asked = {name: count for name, count in spent.items() if not name.startswith(BY_THE_CLOCK)}
-        assert asked == Counter(cheap + texts), query
+        assert asked(store) - before == Counter(cheap + texts), query
 
 
 async def test_texts_follow_deliveries_and_go_with_their_messages(database_url: str) -> None:
