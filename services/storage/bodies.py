@@ -32,7 +32,7 @@ _DROP_UPLOAD: Final = Statement(
     "drop upload",
     """
     WITH dropped AS (DELETE FROM uploads WHERE upload_id = %(upload_id)s RETURNING upload_id)
-    DELETE FROM body_chunks c USING dropped d WHERE c.upload_id = d.upload_id
+    DELETE FROM body_chunks WHERE upload_id = (SELECT upload_id FROM dropped)
     """,
 )
 

@@ -2,7 +2,7 @@
 
 Nothing is notified inside a writing transaction: NOTIFY takes a lock on the whole database at its commit. What commits
 within a few milliseconds goes out as one NOTIFY on a connection of the feed's own; where there is always something, it
-goes out 40 times a second. The rule: a signal may be lost, or
+goes out 20 times a second. The rule: a signal may be lost, or
 come twice; so after every LISTEN, and every 15 seconds, the positions of all followers are compared with the accounts.
 """
 
@@ -22,9 +22,9 @@ from services.storage.transaction import Database
 
 log = logs.get(__name__)
 
-CHANNELS: Final = 16
+CHANNELS: Final = 4
 GATHER_SECONDS: Final = 0.003
-SPACING_SECONDS: Final = 0.025
+SPACING_SECONDS: Final = 0.05
 COMPARE_SECONDS: Final = 15.0
 RECONNECT_SECONDS: Final = 1.0
 # PostgreSQL's bound is 8,000 octets; an id has at most 19 digits and a comma.

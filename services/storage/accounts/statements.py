@@ -54,7 +54,7 @@ ADD_ACCOUNT: Final = Statement(
 
 _ACCOUNT: Final = """
     SELECT a.account_id, a.address, a.is_enabled, s.quota_bytes, s.quota_messages
-    FROM accounts a JOIN account_state s USING (account_id)
+    FROM accounts a CROSS JOIN LATERAL (SELECT * FROM account_state q WHERE q.account_id = a.account_id OFFSET 0) s
 """
 
 # Primary keys of addresses, accounts, account_state.
@@ -97,7 +97,7 @@ SET_ENABLED: Final = Statement(
 # Seconds until the next try, by what failed before.
 _WAITS: Final = """
     extract(epoch FROM last_at - clock_timestamp())::float8 + coalesce((%(delays)s::bigint[])[
-        least(failures - CASE WHEN key = %(login_key)s THEN %(free)s ELSE %(free_network)s END,
+        least(failures - CASE WHEN key = %(login_key)s THEN %(free)s::bigint ELSE %(free_network)s::bigint END,
               cardinality(%(delays)s::bigint[]))], 0)
 """
 
@@ -111,10 +111,12 @@ LOGIN: Final = Statement(
         SELECT max({_WAITS}) AS waits, bool_or(key = %(login_key)s) AS has_failed
         FROM login_failures WHERE key IN (%(login_key)s, %(network_key)s)
     ) f
-    LEFT JOIN addresses d ON d.address = %(address)s
-    LEFT JOIN accounts a ON a.account_id = d.account_id
-    LEFT JOIN account_state s ON s.account_id = a.account_id
-    LEFT JOIN credentials c ON c.account_id = a.account_id AND c.kind = 1
+    LEFT JOIN LATERAL (SELECT account_id FROM addresses WHERE address = %(address)s OFFSET 0) d ON true
+    LEFT JOIN LATERAL (SELECT * FROM accounts WHERE account_id = d.account_id OFFSET 0) a ON true
+    LEFT JOIN LATERAL (SELECT * FROM account_state WHERE account_id = d.account_id OFFSET 0) s ON true
+    LEFT JOIN LATERAL (
+        SELECT version, secret FROM credentials WHERE account_id = d.account_id AND kind = 1 OFFSET 0
+    ) c ON true
     """,
 )
 
@@ -158,10 +160,10 @@ RESOLVE: Final = Statement(
         AND (s.quota_messages = 0 OR s.used_messages < s.quota_messages) AS fits
     FROM unnest(%(numbers)s::bigint[], %(addresses)s::text[], %(sizes)s::bigint[])
         WITH ORDINALITY AS w (number, address, size, rank)
-    JOIN addresses d ON d.address = w.address
-    JOIN accounts a ON a.account_id = d.account_id
-    JOIN account_state s ON s.account_id = d.account_id
-    JOIN mailboxes b ON b.account_id = d.account_id AND b.name = 'INBOX'
+    CROSS JOIN LATERAL (SELECT * FROM addresses WHERE address = w.address OFFSET 0) d
+    CROSS JOIN LATERAL (SELECT is_enabled FROM accounts WHERE account_id = d.account_id OFFSET 0) a
+    CROSS JOIN LATERAL (SELECT * FROM account_state WHERE account_id = d.account_id OFFSET 0) s
+    CROSS JOIN LATERAL (SELECT mailbox_id FROM mailboxes WHERE account_id = d.account_id AND name = 'INBOX' OFFSET 0) b
     ORDER BY w.number, w.rank
     """,
 )

@@ -11,7 +11,7 @@ READ: Final = Statement(
     """
     SELECT w.account_id, s.log_floor, s.modseq, c.modseq, c.mailbox_id, c.kind, c.runs
     FROM unnest(%(accounts)s::bigint[], %(sinces)s::bigint[]) AS w (account_id, since)
-    JOIN account_state s ON s.account_id = w.account_id
+    CROSS JOIN LATERAL (SELECT * FROM account_state a WHERE a.account_id = w.account_id OFFSET 0) s
     LEFT JOIN LATERAL (
         SELECT modseq, mailbox_id, kind, runs FROM changes
         WHERE account_id = w.account_id AND modseq > w.since

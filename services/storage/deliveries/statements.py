@@ -2,6 +2,9 @@
 
 The rule: it reads nothing but the rows that it locks, and requests, where a row that its snapshot is too old to see
 ends in a unique violation: the letters of that batch then run one by one. Every copy comes back with an outcome.
+
+A plan may be older than the rows, and is kept: each table is reached by values that the statement was given, or by
+LATERAL … OFFSET 0, so that no plan can join with a whole one.
 """
 
 from typing import Final
@@ -35,14 +38,18 @@ DELIVER: Final = Statement(
     ), boxes AS MATERIALIZED (
         SELECT s.account_id, s.mailbox_id, s.uid_validity, s.uid_next, s.highest_modseq
         FROM unnest(%(box_accounts)s::bigint[], %(box_mailboxes)s::bigint[]) AS w (account_id, mailbox_id)
-        JOIN mailbox_state s ON s.account_id = w.account_id AND s.mailbox_id = w.mailbox_id
+        CROSS JOIN LATERAL (
+            SELECT * FROM mailbox_state
+            WHERE account_id = w.account_id AND mailbox_id = w.mailbox_id FOR UPDATE
+        ) s
         WHERE w.account_id = ANY(ARRAY(SELECT account_id FROM held))
-        ORDER BY s.account_id, s.mailbox_id FOR UPDATE OF s
     ), seen AS MATERIALIZED (
         SELECT p.pair_no, r.answer
         FROM unnest(%(pair_accounts)s::bigint[], %(pair_requests)s::uuid[])
             WITH ORDINALITY AS p (account_id, request_id, pair_no)
-        JOIN requests r ON r.account_id = p.account_id AND r.request_id = p.request_id
+        CROSS JOIN LATERAL (
+            SELECT answer FROM requests q WHERE q.account_id = p.account_id AND q.request_id = p.request_id OFFSET 0
+        ) r
     ), weighed AS MATERIALIZED (
         SELECT c.copy_no, c.letter_no, c.pair_no, c.account_id, c.mailbox_id, c.flags, c.size,
             h.modseq + 1 AS modseq, h.body_next, b.uid_validity, b.uid_next, b.highest_modseq, s.answer,
@@ -95,12 +102,13 @@ DELIVER: Final = Statement(
         FROM (
             SELECT account_id, sum(messages)::bigint AS messages, sum(bytes)::bigint AS bytes
             FROM sums GROUP BY account_id
-        ) t WHERE a.account_id = t.account_id
+        ) t WHERE a.account_id = t.account_id AND a.account_id = ANY(%(accounts)s::bigint[])
     ), boxes_written AS (
         UPDATE mailbox_state s SET uid_next = t.last_uid + 1, highest_modseq = t.modseq,
             messages = s.messages + t.messages, unseen = s.unseen + t.unseen, deleted = s.deleted + t.deleted,
             bytes = s.bytes + t.bytes
         FROM sums t WHERE s.account_id = t.account_id AND s.mailbox_id = t.mailbox_id
+            AND s.account_id = ANY(%(box_accounts)s::bigint[]) AND s.mailbox_id = ANY(%(box_mailboxes)s::bigint[])
     ), bodies_written AS (
         INSERT INTO bodies (account_id, body_id, size, header, encoding, head, parts, content, upload_id, hash)
         SELECT account_id, body_id, size, (%(headers)s::bigint[])[letter_no], (%(encodings)s::bigint[])[letter_no],
@@ -149,12 +157,16 @@ SETTLE: Final = Statement(
     WITH pairs AS (
         SELECT * FROM unnest(%(accounts)s::bigint[], %(copies)s::bigint[]) AS p (account_id, copies)
     ), seen AS MATERIALIZED (
-        SELECT r.account_id, r.answer FROM pairs p
-        JOIN requests r ON r.account_id = p.account_id AND r.request_id = %(request_id)s
+        SELECT p.account_id, r.answer FROM pairs p
+        CROSS JOIN LATERAL (
+            SELECT answer FROM requests WHERE account_id = p.account_id AND request_id = %(request_id)s OFFSET 0
+        ) r
     ), given_up AS (
         INSERT INTO requests (account_id, request_id, answer)
         SELECT p.account_id, %(request_id)s, array_agg(ARRAY[7, 0, 0, 0, 0]::bigint[])
-        FROM pairs p JOIN account_state a USING (account_id) CROSS JOIN generate_series(1, p.copies)
+        FROM pairs p
+        CROSS JOIN LATERAL (SELECT FROM account_state WHERE account_id = p.account_id OFFSET 0) a
+        CROSS JOIN generate_series(1, p.copies)
         WHERE NOT EXISTS (SELECT FROM seen s WHERE s.account_id = p.account_id) GROUP BY p.account_id
     )
     SELECT account_id, answer FROM seen
