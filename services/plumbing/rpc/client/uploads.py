@@ -1,6 +1,7 @@
 """Bodies on their way to storage: small ones in one piece on the exchange, others on a stream of their own.
 
-The rule: never more than INLINE_OCTETS and one chunk of a body are held; the next is asked for when the last has left.
+The rule: never more than INLINE_OCTETS and two chunks of a body are held; the next is asked for when the one before the
+last has left.
 """
 
 import asyncio
@@ -119,11 +120,15 @@ async def send(link: Link, path: str, parts: AsyncGenerator[bytes, None], kind: 
         call: Any = link.channel.stream_unary(path, None, kind.FromString)(metadata=link.metadata)
         try:
             async with aclosing(parts):
-                async for part in parts:
+                part: bytes | None = await anext(parts)
+                while part is not None:
+                    following = await anext(parts, None)
+                    # Known before the last is sent: it may have arrived though its writing failed.
+                    is_whole = following is None
                     if not await write(call, part, seconds):
                         break
+                    part = following
                 else:
-                    is_whole = True
                     await call.done_writing()
             async with asyncio.timeout(seconds):
                 return cast("R", await call)
