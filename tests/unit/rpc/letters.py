@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import UUID, uuid4
 
 from services.mail.errors import MailError
@@ -55,7 +55,9 @@ class HeldDeliveries:
     taken: list[Letter] = field(default_factory=list)
 
     async def deliver(self, letter: Letter) -> Delivered:
-        """See the port."""
+        """See the port. All of the body has come when it has arrived."""
+        if not isinstance(letter.body, bytes):
+            letter = replace(letter, body=b"".join([chunk async for chunk in letter.body]))
         self.taken.append(letter)
         self.arrived.set()
         await self.before.wait()
