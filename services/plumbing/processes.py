@@ -201,7 +201,7 @@ async def supervise(name: str, settings: S, main: Callable[[S, Process], Awaitab
 
 
 def end_without_fail(seconds: float) -> None:
-    """Ends the process so much later, if the loop has not been closed by then.
+    """Ends the process so much later, if it has not ended by itself.
 
     Its tasks are cancelled once, and some take that for a failed attempt and try again (psycopg_pool's workers).
     """

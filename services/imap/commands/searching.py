@@ -24,7 +24,7 @@ from services.mail.imap.search.returning import Returning, extended, listed
 from services.mail.search.deciding import Rows, by_columns, chosen, decide
 from services.mail.store.messages import Items
 from services.mail.store.search import Among, Everything, Flagged, Found, Operator, Query
-from services.mail.store.uids import Run, Runs, intersect
+from services.mail.store.uids import Run, Runs, between
 from services.plumbing.turns import beside
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ async def _bounds(view: View, numbers: Numbers) -> Runs:
         return view.saved
     if numbers.are_uids:
         return numbers.resolve(view.runs[-1][1] if view.runs else 0)
-    runs = intersect(numbers.resolve(view.count), ((1, view.count),)) if view.count else ()
+    runs = between(numbers.resolve(view.count), 1, view.count)
     found: list[Run] = []
     for start in range(0, len(runs), _RUNS_AT_ONCE):
         if start:

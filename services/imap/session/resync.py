@@ -15,7 +15,7 @@ from services.mail.errors import BehindFloor, MailboxNotFound
 from services.mail.store import Store
 from services.mail.store.mailboxes import Delta, MailboxKey, Opened
 from services.mail.store.messages import Items, Page
-from services.mail.store.uids import Runs, intersect, subtract
+from services.mail.store.uids import Runs, between, intersect, subtract
 from services.plumbing.turns import beside
 
 
@@ -32,7 +32,7 @@ async def changed_since(store: Store, key: MailboxKey, view: View, modseq: int, 
 
     Raises MailboxNotFound.
     """
-    known = intersect(known, ((1, view.uid_next_told - 1),)) if view.uid_next_told > 1 else ()
+    known = between(known, 1, view.uid_next_told - 1)
     try:
         delta = await store.mailboxes.sync(key, modseq, view.uid_next_told)
     except BehindFloor:

@@ -17,7 +17,7 @@ from services.imap.session.view import View
 from services.mail.errors import AccountDisabled, MailboxNotFound
 from services.mail.store import Store
 from services.mail.store.mailboxes import MailboxKey
-from services.mail.store.uids import Runs, from_masks, intersect, subtract, union
+from services.mail.store.uids import Runs, between, from_masks, subtract, union
 
 VERSION: Final = 1
 
@@ -114,8 +114,7 @@ async def _selected(store: Store, key: MailboxKey, told: Told, folders: Folders)
         raise MailboxNotFound
     # Asked after what lives: what goes in between is in both, and nothing is in neither.
     delta = await store.mailboxes.sync(key, told.expunged_to, told.uid_next_told)
-    below = ((1, told.uid_next_told - 1),) if told.uid_next_told > 1 else ()
-    live = intersect(from_masks(opened.blocks, opened.masks), below)
+    live = between(from_masks(opened.blocks, opened.masks), 1, told.uid_next_told - 1)
     runs = union(live, subtract(delta.expunged, told.skipped))
     keywords = opened.keywords[: told.keywords]
     view = View(runs, told.uid_next_told, told.expunged_to, keywords, share=folders.sharing(key))

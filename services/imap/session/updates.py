@@ -29,7 +29,7 @@ from services.mail.imap.resync import Vanished
 from services.mail.store import Store
 from services.mail.store.mailboxes import Delta, MailboxStatus
 from services.mail.store.messages import Items, Page, Stored
-from services.mail.store.uids import Runs, from_masks, intersect, subtract, union
+from services.mail.store.uids import Runs, between, from_masks, intersect, subtract, union
 from services.plumbing.turns import beside
 
 
@@ -104,7 +104,7 @@ class Updates:
         first = status.first_recent
         if selected.is_writable:
             first = await self._store.mailboxes.claim_recent(selected.mailbox.key, status.uid_next)
-        return intersect(added, ((first, status.uid_next),)) if first < status.uid_next else ()
+        return between(added, first, status.uid_next) if first < status.uid_next else ()
 
     async def _start_over(self, selected: Selected) -> Delta:
         """The same answer where the log no longer reaches back: by comparing everything."""
@@ -121,7 +121,7 @@ class Updates:
             uids += page.uids
             flags += page.flags
             modseqs += page.modseqs
-        added = intersect(live, ((view.uid_next_told, opened.status.uid_next),))
+        added = between(live, view.uid_next_told, opened.status.uid_next)
         return Delta(opened.status, added, subtract(view.runs, live), uids, flags, modseqs, opened.keywords)
 
     async def _note(self, view: View, uids: Sequence[int], flags: Sequence[int]) -> None:

@@ -19,7 +19,7 @@ from services.mail.imap.numbers import Numbers
 from services.mail.imap.responses import RECENT
 from services.mail.store.mailboxes import Opened
 from services.mail.store.messages import Page
-from services.mail.store.uids import Runs, count, each, from_masks, intersect, subtract, union
+from services.mail.store.uids import Runs, between, count, each, from_masks, intersect, subtract, union
 
 PAGE: Final = 1000
 
@@ -66,7 +66,7 @@ class View:
         self.skipped: Runs = ()  # below uid_next_told, gone after expunged_to, and never told
         self._set(runs)
         first = uid_next if first_recent is None else first_recent
-        self.recent: Runs = intersect(runs, ((first, uid_next - 1),)) if first < uid_next else ()
+        self.recent: Runs = between(runs, first, uid_next - 1)
 
     @classmethod
     def of(cls, opened: Opened, share: Callable[[Runs], Picture] = Picture) -> View:

@@ -12,7 +12,7 @@ from typing import Final
 from services.mail.errors import ProtocolError
 from services.mail.imap.arguments import MAX_NUMBER, MAX_NUMBER64, Arguments
 from services.mail.imap.numbers import Numbers, render
-from services.mail.store.uids import Run, Runs, count, intersect
+from services.mail.store.uids import Run, Runs, between, count
 
 # Runs in one VANISHED: a line of some 20 KB at most.
 RUNS_OF_A_LINE: Final = 1000
@@ -120,4 +120,4 @@ def _aligned(left: Runs, right: Runs) -> list[tuple[Run, Run]]:
 
 def above(runs: Runs, uid: int) -> Runs:
     """Those above this uid."""
-    return intersect(runs, ((uid + 1, MAX_NUMBER),)) if uid < MAX_NUMBER else ()
+    return between(runs, uid + 1, MAX_NUMBER)

@@ -65,7 +65,9 @@ def places(runs: Runs, first: int, last: int) -> tuple[int, int]:
 
 
 def between(runs: Runs, first: int, last: int) -> Runs:
-    """Those between two uids, both included."""
+    """Those between two uids, both included; none where the second is the smaller."""
+    if first > last:
+        return ()
     low, high = places(runs, first, last)
     found = runs[low:high]
     if not found or (first <= found[0][0] and found[-1][1] <= last):

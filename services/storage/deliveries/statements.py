@@ -20,7 +20,8 @@ SEEN: Final = 5
 UNTAKEN: Final = 6
 GIVEN_UP: Final = 7
 
-# Locks account_state by its primary key, in its order, passing over busy ones; then mailbox_state by its own.
+# Locks account_state by its primary key, in its order, passing over busy ones; then mailbox_state by its own,
+# in the order in which they are given.
 # is_passing: an account that is not held is busy (1), else it does not exist (2).
 # is_alone: what does not fit is over quota (3), else the letter leaves the batch to be decided alone (4).
 DELIVER: Final = Statement(

@@ -13,6 +13,7 @@ from services.mail.store.uids import (
     LAST_UID,
     Run,
     Runs,
+    between,
     count,
     each,
     from_masks,
@@ -64,6 +65,12 @@ def test_union_intersection_and_difference_are_those_of_sets(left: set[int], rig
     assert union(runs(left), runs(right)) == runs(left | right)
     assert intersect(runs(left), runs(right)) == runs(left & right)
     assert subtract(runs(left), runs(right)) == runs(left - right)
+
+
+@given(sets, uids, uids)
+def test_between_is_the_intersection_with_a_range(members: set[int], first: int, last: int) -> None:
+    """Also where the range is empty."""
+    assert between(runs(members), first, last) == runs({uid for uid in members if first <= uid <= last})
 
 
 @given(sets)

@@ -12,7 +12,7 @@ from services.mail.errors import MailError
 from services.mail.store.mailboxes import MailboxKey
 from services.mail.store.messages import Appended, Body, Copied, Expunged, FlagChange, Items, Page, Stored
 from services.mail.store.sessions import MaildropLock
-from services.mail.store.uids import LAST_UID, Runs, count, intersect
+from services.mail.store.uids import LAST_UID, Runs, between, count
 from services.plumbing.rpc.client.calls import Calls
 from services.plumbing.rpc.client.deliveries import settle
 from services.plumbing.rpc.client.uploads import Unsettled, start_of, upload
@@ -80,7 +80,7 @@ class RemoteMessages:
         last_uid = 0
 
         def rest() -> pb.FetchRequest | None:
-            left = intersect(uids, ((last_uid + 1, LAST_UID),)) if last_uid < LAST_UID else ()
+            left = between(uids, last_uid + 1, LAST_UID)
             if not left:
                 return None
             return pb.FetchRequest(

@@ -8,7 +8,7 @@ from restante.v1 import search_pb2 as pb
 
 from services.mail.store.mailboxes import MailboxKey
 from services.mail.store.search import Found, Query
-from services.mail.store.uids import LAST_UID, Runs, intersect
+from services.mail.store.uids import LAST_UID, Runs, between
 from services.plumbing.rpc.client.calls import Calls
 from services.plumbing.rpc.convert import search as convert
 from services.plumbing.rpc.convert.uids import key_to_wire, runs_to_wire
@@ -25,7 +25,7 @@ class RemoteSearch:
         terms = convert.query_to_wire(query)
 
         def rest() -> pb.SearchRequest | None:
-            left = intersect(uids, ((searched_to + 1, LAST_UID),)) if searched_to < LAST_UID else ()
+            left = between(uids, searched_to + 1, LAST_UID)
             # Asked even for nothing: the mailbox may be gone.
             if searched_to and not left:
                 return None
