@@ -7,7 +7,7 @@ take a part for the whole.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Iterable
 from uuid import UUID
 
 from services.mail.errors import (
@@ -21,12 +21,14 @@ from services.mail.pop3 import replies
 from services.mail.pop3.commands import ALL, Command, State
 from services.mail.pop3.connection import Connection as Machine
 from services.mail.pop3.maildrop import Maildrop
+from services.mail.sasl.mechanisms import begin, is_offered
 from services.mail.store import Store
+from services.mail.store.accounts import Account
 from services.mail.store.mailboxes import INBOX, MailboxKey
 from services.mail.store.messages import Items
 from services.mail.store.sessions import MaildropLock
 from services.mail.store.uids import from_masks
-from services.plumbing import logs, metrics
+from services.plumbing import logins, logs, metrics
 from services.plumbing.net.connection import Connection
 from services.plumbing.net.limits import is_loopback
 from services.plumbing.presence import Presence
@@ -37,6 +39,10 @@ from services.pop3.settings import Pop3Settings
 log = logs.get(__name__)
 
 FLUSH_OCTETS = 64 * 1024
+
+
+class _EndedInExchange(Exception):
+    """No answer to a challenge comes any more; `_step` says why."""
 
 
 class Session:
@@ -108,16 +114,21 @@ class Session:
             await self._answer(command)
             return
         self._bodies.forget()
+        await self._receive()
+
+    async def _receive(self) -> bool:
+        """Waits for octets, behind what is queued; False where none came."""
         await self.flush()
         try:
             data = await self.wire.read(timeout=self._patience())
         except TimeoutError:
             await self.end(replies.error("Idle for too long", "SYS/TEMP"))
-            return
+            return False
         if data:
             self.machine.receive(data)
         elif not self._stopping.is_set() and not self._is_asked_to_end:
             self._is_over = True
+        return bool(data)
 
     def ask_to_end(self) -> None:
         """Ends the session behind its running command; nothing is deleted."""
@@ -134,6 +145,9 @@ class Session:
         log.debug("command", command=command.name, number=command.number)
         try:
             await ANSWERS[command.name](self, command)
+        except ProtocolError as error:
+            self.machine.count_bad()
+            await self.send(replies.refusal(error))
         except MailError as error:
             await self.send(replies.refusal(error))
         except ConnectionError:
@@ -228,9 +242,42 @@ class Session:
             raise PrivacyRequired
         if not login:
             raise AuthenticationRequired("USER comes first")
+        await self._log_in(self._by_password(login, command.text))
+
+    async def auth(self, command: Command) -> None:
+        """AUTH: RFC 5034 §4; the mechanism asks, and the client answers a line each."""
+        mechanism = command.text.decode("ascii", "replace")
+        if not is_offered(mechanism):
+            raise ProtocolError("no such mechanism")
+        if not self.takes_password:
+            raise PrivacyRequired
+        await self._log_in(self._by_exchange(mechanism, command.initial))
+
+    async def _by_password(self, login: bytes, password: bytes) -> Account:
         try:
-            await self._log_in(login, command.text)
-        except MailError as error:
+            name = login.decode("utf-8")
+        except UnicodeDecodeError:
+            raise BadCredentials from None
+        return await self._store.accounts.authenticate(name, password, self.wire.peer[0])
+
+    async def _by_exchange(self, mechanism: str, initial: bytes | None) -> Account:
+        async def ask(challenge: str) -> bytes:
+            await self.send(replies.challenge(challenge))
+            while (line := self.machine.answer()) is None:
+                if not await self._receive():
+                    raise _EndedInExchange
+            return line
+
+        exchange = begin(mechanism, initial)
+        return await logins.authenticate(exchange, ask, self._store.accounts, self.wire.peer[0])
+
+    async def _log_in(self, login: Awaitable[Account]) -> None:
+        """Opens the maildrop of whoever comes in; counts whoever does not."""
+        try:
+            await self._enter(await login)
+        except _EndedInExchange:
+            return
+        except (MailError, ProtocolError) as error:
             metrics.logins.labels(protocol="pop3", outcome="refused").inc()
             log.info("login refused", peer=self.wire.peer[0], reason=type(error).__name__)
             self.machine.count_bad()
@@ -238,12 +285,7 @@ class Session:
             if self.machine.is_exhausted:
                 await self.end(replies.error("Too many failed logins"))
 
-    async def _log_in(self, login: bytes, password: bytes) -> None:
-        try:
-            name = login.decode("utf-8")
-        except UnicodeDecodeError:
-            raise BadCredentials from None
-        account = await self._store.accounts.authenticate(name, password, self.wire.peer[0])
+    async def _enter(self, account: Account) -> None:
         self._lock = await self._locks.take(account.account_id, self.wire.abort)
         try:
             expunged_to = await self._open(account.account_id)
@@ -335,6 +377,7 @@ ANSWERS = {
     "STLS": Session.stls,
     "USER": Session.user,
     "PASS": Session.pass_,
+    "AUTH": Session.auth,
     "QUIT": Session.quit,
     "STAT": Session.stat,
     "LIST": Session.list,

@@ -14,12 +14,13 @@ from services.imap.session.state import State
 from services.mail.errors import BadCredentials, PrivacyRequired, ProtocolError
 from services.mail.imap.arguments import Arguments
 from services.mail.imap.responses import Continuation, Response
-from services.mail.sasl.plain import Plain
+from services.mail.sasl.exchange import LONGEST_LINE
+from services.mail.sasl.mechanisms import begin, is_offered, offered
+from services.mail.store.accounts import Account
+from services.plumbing import logins
 
 if TYPE_CHECKING:
     from services.imap.conversation import Session
-
-LONGEST_ANSWER = 12_288
 
 
 @command("STARTTLS", State.NOT_AUTHENTICATED, capabilities=("STARTTLS",))
@@ -49,17 +50,20 @@ class Login:
         return cls(args.astring("login"), args.astring("password"))
 
     async def run(self, session: Session) -> AsyncIterator[Response]:
+        if not session.takes_passwords:
+            raise PrivacyRequired
         try:
             login = self.login.decode()
         except UnicodeDecodeError:
             raise BadCredentials from None
-        yield await _log_in(session, login, self.password, "LOGIN")
+        account = await session.store.accounts.authenticate(login, self.password, session.connection.peer[0])
+        yield _logged_in(session, account, "LOGIN")
 
 
-@command("AUTHENTICATE", State.NOT_AUTHENTICATED, capabilities=("SASL-IR", "AUTH=PLAIN"))
+@command("AUTHENTICATE", State.NOT_AUTHENTICATED, capabilities=("SASL-IR", *map("AUTH={}".format, offered())))
 @dataclass(frozen=True, slots=True)
 class Authenticate:
-    """AUTHENTICATE: RFC 9051 §6.2.2, RFC 4959, RFC 4616."""
+    """AUTHENTICATE: RFC 9051 §6.2.2, RFC 4959."""
 
     mechanism: str
     initial: bytes | None
@@ -70,27 +74,22 @@ class Authenticate:
         return cls(mechanism, None if args.is_at_end else args.base64())
 
     async def run(self, session: Session) -> AsyncIterator[Response]:
-        if self.mechanism != "PLAIN":
+        if not is_offered(self.mechanism):
             yield session.no("No such mechanism", "CANNOT")
             return
         if not session.takes_passwords:
             raise PrivacyRequired
-        answer = self.initial
-        if answer is None:
-            yield Continuation("")
-            answer = await session.incoming.line(LONGEST_ANSWER)
-        if answer == b"*":
-            raise ProtocolError("AUTHENTICATE cancelled")
-        plain = Plain.decode(b"" if answer == b"=" else answer)
-        if plain.authorize not in ("", plain.login):
-            raise BadCredentials
-        yield await _log_in(session, plain.login, plain.password, "AUTHENTICATE")
+        exchange = begin(self.mechanism, self.initial)
+
+        async def ask(challenge: str) -> bytes:
+            await session.writer.write(Continuation(challenge))
+            return await session.incoming.line(LONGEST_LINE)
+
+        account = await logins.authenticate(exchange, ask, session.store.accounts, session.connection.peer[0])
+        yield _logged_in(session, account, "AUTHENTICATE")
 
 
-async def _log_in(session: Session, login: str, password: bytes, name: str) -> Response:
-    if not session.takes_passwords:
-        raise PrivacyRequired
-    account = await session.store.accounts.authenticate(login, password, session.connection.peer[0])
+def _logged_in(session: Session, account: Account, name: str) -> Response:
     if not session.log_in(account):
         return session.no("Too many sessions of this account", "LIMIT")
     return session.ok(f"{name} completed", session.capabilities())

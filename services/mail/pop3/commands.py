@@ -28,13 +28,15 @@ class State(Flag):
 class Command:
     """One command as given.
 
-    number: of a message, ALL where none was named. lines: TOP's. text: the octets of USER and PASS.
+    number: of a message, ALL where none was named. lines: TOP's. text: the octets of USER and PASS, and the mechanism
+    that AUTH names. initial: AUTH's initial response as it came, None where there is none.
     """
 
     name: str
     number: int = ALL
     lines: int = 0
     text: bytes = b""
+    initial: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,14 @@ def parse_text(name: str, rest: bytes | None) -> Command:
     if not rest:
         raise ProtocolError(f"{name} takes an argument")
     return Command(name, text=rest)
+
+
+def parse_mechanism(name: str, rest: bytes | None) -> Command:
+    """A SASL mechanism, and what the client answers in advance. RFC 5034 §4."""
+    given = words(rest)
+    if not 1 <= len(given) <= 2:
+        raise ProtocolError(f"{name} takes a mechanism and an initial response")
+    return Command(name, text=given[0], initial=given[1] if len(given) == 2 else None)
 
 
 def parse_number(name: str, rest: bytes | None) -> Command:
@@ -99,6 +109,7 @@ TABLE: Final[dict[bytes, Row]] = {
     b"STLS": Row(State.AUTHORIZATION, parse_none),  # RFC 2595 §4
     b"USER": Row(State.AUTHORIZATION, parse_text),
     b"PASS": Row(State.AUTHORIZATION, parse_text),
+    b"AUTH": Row(State.AUTHORIZATION, parse_mechanism),  # RFC 5034 §4
     b"QUIT": Row(ANYWHERE, parse_none),
     b"STAT": Row(State.TRANSACTION, parse_none),
     b"LIST": Row(State.TRANSACTION, parse_number_or_none),

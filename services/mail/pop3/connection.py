@@ -9,6 +9,7 @@ from typing import Final
 
 from services.mail.errors import ProtocolError
 from services.mail.pop3.commands import Command, State, parse
+from services.mail.sasl.exchange import LONGEST_LINE
 
 # RFC 2449 §4 asks for at least 255 octets; passwords may be long.
 MAX_LINE: Final = 1024
@@ -44,23 +45,34 @@ class Connection:
 
         Raises ProtocolError for a line that is none; the next call goes on behind it.
         """
+        try:
+            line = self._line(MAX_LINE)
+            return None if line is None else parse(line, self.state)
+        except ProtocolError:
+            self.count_bad()
+            raise
+
+    def answer(self) -> bytes | None:
+        """The next line as it is, for an AUTH that asked for it, or None where it has not come whole. RFC 5034 §4.
+
+        Raises ProtocolError for one that is longer than any answer; the next call goes on behind it.
+        """
+        return self._line(LONGEST_LINE)
+
+    def _line(self, limit: int) -> bytes | None:
+        """The next line without its end; with its LF it has at most so many octets."""
         end = self._buffer.find(b"\n", self._position)
         if end < 0:
-            if len(self._buffer) - self._position > MAX_LINE:
+            if len(self._buffer) - self._position > limit:
                 self._is_overlong = True
                 self._buffer, self._position = b"", 0
             return None
         line = self._buffer[self._position : end]
         self._position = end + 1
-        try:
-            if self._is_overlong or len(line) >= MAX_LINE:
-                raise ProtocolError("line too long")
-            return parse(line.removesuffix(b"\r"), self.state)
-        except ProtocolError:
-            self.count_bad()
-            raise
-        finally:
-            self._is_overlong = False
+        is_overlong, self._is_overlong = self._is_overlong or len(line) >= limit, False
+        if is_overlong:
+            raise ProtocolError("line too long")
+        return line.removesuffix(b"\r")
 
     def upcoming(self, most: int) -> list[int]:
         """The message numbers of the RETR commands that wait next in line, at most so many, without taking them."""

@@ -8,6 +8,7 @@ from typing import Final
 
 from services.mail.errors import ProtocolError, wording
 from services.mail.pop3.maildrop import Maildrop
+from services.mail.sasl.mechanisms import offered
 
 END: Final = b".\r\n"
 NOT_TEXT: Final = dict.fromkeys((*range(32), 127), " ")
@@ -25,6 +26,11 @@ def error(text: str, code: str = "") -> bytes:
     return f"-ERR [{code}] {clean}\r\n".encode() if code else f"-ERR {clean}\r\n".encode()
 
 
+def challenge(encoded: str) -> bytes:
+    """What an AUTH that runs says to its client, in base64. RFC 5034 §4."""
+    return f"+ {encoded}\r\n".encode()
+
+
 def refusal(reason: BaseException) -> bytes:
     """How the table words whatever went wrong."""
     if isinstance(reason, ProtocolError):
@@ -38,7 +44,7 @@ def capabilities(*, can_start_tls: bool, can_log_in: bool) -> bytes:
     lines = [b"+OK what is possible here", b"TOP", b"UIDL", b"RESP-CODES", b"AUTH-RESP-CODE", b"PIPELINING"]
     lines += [b"EXPIRE NEVER", b"LOGIN-DELAY 0"]
     if can_log_in:
-        lines.append(b"USER")
+        lines += [b"USER", b"SASL " + " ".join(offered()).encode()]  # RFC 5034 §3
     if can_start_tls:
         lines.append(b"STLS")
     lines += [b"IMPLEMENTATION Restante", b"."]

@@ -1,26 +1,16 @@
-"""SASL PLAIN: RFC 4616. The rule: nothing here is logged, and an error never repeats what was sent."""
+"""SASL PLAIN: RFC 4616."""
 
 from __future__ import annotations
 
-import binascii
-from dataclasses import dataclass
-
 from services.mail.errors import ProtocolError
+from services.mail.sasl.exchange import Challenge, Exchange, PasswordGiven, text
 
 
-@dataclass(frozen=True, slots=True)
-class Plain:
-    """authorize: whom to act for, "" for oneself. login: who that is. password: any octets but NUL."""
-
-    authorize: str
-    login: str
-    password: bytes
-
-    @classmethod
-    def decode(cls, encoded: bytes) -> Plain:
-        """Reads a client's base64 answer. RFC 4616 §2. Raises ProtocolError."""
-        try:
-            authorize, login, password = binascii.a2b_base64(encoded, strict_mode=True).split(b"\0")
-            return cls(authorize.decode(), login.decode(), password)
-        except (ValueError, UnicodeDecodeError):  # binascii.Error is a ValueError
-            raise ProtocolError("not a PLAIN answer") from None
+def plain(initial: bytes | None) -> Exchange:
+    """One answer: whom to act for, who that is, and the password, with NULs between. RFC 4616 §2."""
+    answer = (yield Challenge()) if initial is None else initial
+    fields = answer.split(b"\0")
+    if len(fields) != 3:
+        raise ProtocolError("not a PLAIN answer")
+    authorize, login, password = fields
+    yield PasswordGiven(text(authorize), text(login), password)
