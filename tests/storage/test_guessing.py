@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from services.mail.errors import BadCredentials, TooManyAttempts
+from services.storage.accounts import passwords
 from services.storage.accounts import store as accounts
 from services.storage.accounts.passwords import Passwords
 from services.storage.store import open_store
@@ -67,3 +68,19 @@ async def test_guesses_at_two_copies_wait_for_each_other(
         before = dict(other.database.counts.by_name)
         await other.accounts.authenticate("someone@example.org", b"right", "")
         assert other.database.counts.by_name == {**before, "login": before["login"] + 1}
+
+
+async def test_whoever_was_here_comes_in_while_too_many_others_wait(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full pool refuses what it would have to hash, and nothing else; it is no failed login."""
+    async with open_store(database_url) as store:
+        await store.accounts.add_domain("example.org")
+        await store.accounts.add_account("someone@example.org", b"right")
+        await store.accounts.authenticate("someone@example.org", b"right", "")
+        monkeypatch.setattr(passwords, "MAX_WAITING", 0)
+        await store.accounts.authenticate("someone@example.org", b"right", "")
+        for _ in range(accounts.FREE_FAILURES + 1):
+            with pytest.raises(TooManyAttempts):
+                await store.accounts.authenticate("someone@example.org", b"wrong", "")
+        await store.accounts.authenticate("someone@example.org", b"right", "")

@@ -18,6 +18,8 @@ from typing import Final
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from services.mail.errors import TooManyAttempts
+
 REMEMBERED_SECONDS: Final = 600
 _REMEMBERED_MOST: Final = 10_000
 # Waiting logins beyond this are refused: a bounded queue in front of a pool as wide as the cores.
@@ -47,10 +49,12 @@ class Passwords:
         ).encode()
 
     async def is_right(self, password: bytes, account_id: int, version: int, secret: bytes | None) -> bool:
-        """Whether the password matches; secret None is nobody's."""
+        """Whether the password matches; secret None is nobody's. Raises TooManyAttempts where too many wait."""
         mark = self._mark(password, account_id, version)
         if secret is not None and self._remembers(mark):
             return True
+        if self.waiting >= MAX_WAITING:
+            raise TooManyAttempts
         self.waiting += 1
         try:
             is_right = await asyncio.get_running_loop().run_in_executor(

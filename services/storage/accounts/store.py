@@ -24,7 +24,7 @@ from services.mail.errors import (
 from services.mail.store.accounts import Account, AccountPage, Quota, Recipient, Usage
 from services.mail.store.mailboxes import DEFAULT_FOLDERS, INBOX
 from services.storage.accounts import statements
-from services.storage.accounts.passwords import MAX_WAITING, Passwords
+from services.storage.accounts.passwords import Passwords
 from services.storage.accounts.resolver import Resolver
 from services.storage.accounts.spelling import POSTMASTER, candidates, canonical_address
 from services.storage.arrays import Bigints, Texts
@@ -140,7 +140,7 @@ class PostgresAccounts:
         }
         row = (await self._database.read(statements.LOGIN, {"address": address, **keys}))[0]
         version, secret, waits, has_failed = row[5:9]
-        if (waits is not None and waits > 0) or self._passwords.waiting >= MAX_WAITING:
+        if waits is not None and waits > 0:
             raise TooManyAttempts
         if has_failed:
             await self._take_turn(keys)

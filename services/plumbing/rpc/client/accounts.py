@@ -1,5 +1,6 @@
 """Accounts over the network. The rule: see the package."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Final
 
@@ -13,6 +14,9 @@ from services.plumbing.rpc.convert import accounts as convert
 from services.plumbing.rpc.convert.uids import address_to_wire
 
 WITHOUT_BOUND: Final = Quota()
+# Logins of this process that storage works on at once; it hashes about fifty passwords a second on each core. The
+# others wait here, where they take no room from other calls and run against no deadline.
+MAX_LOGINS: Final = 64
 
 
 class RemoteAccounts:
@@ -20,6 +24,7 @@ class RemoteAccounts:
 
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
+        self._logins = asyncio.Semaphore(MAX_LOGINS)
 
     async def add_domain(self, domain: str) -> bool:
         request = pb.AddDomainRequest(domain=address_to_wire(domain))
@@ -70,7 +75,9 @@ class RemoteAccounts:
             request = pb.AuthenticateRequest(login=address_to_wire(login), password=password, network=network)
         except InvalidAddress:
             raise BadCredentials from None
-        return convert.account_from_wire((await self._calls.read(request, pb.AuthenticateResponse)).account)
+        async with self._logins:
+            answer = await self._calls.read(request, pb.AuthenticateResponse)
+        return convert.account_from_wire(answer.account)
 
     async def resolve(self, address: str, size: int = 0) -> Recipient:
         request = pb.ResolveRequest(address=address_to_wire(address), size=size)
