@@ -7,7 +7,7 @@ from pathlib import Path
 
 import uvloop
 
-from bench import idle, million, peers, workloads
+from bench import idle, million, peers, storm, workloads
 from bench.peers import Peer
 from bench.workloads import Workload
 
@@ -91,7 +91,11 @@ def main() -> None:
         "--home", type=Path, help="with --million: a folder that keeps its mail for the next run"
     )
     parser.add_argument("--idle", action="store_true", help="memory of 1,000 idle connections instead")
+    parser.add_argument("--storm", action="store_true", help="2,000 logins at once after a restart instead")
     options = parser.parse_args()
+    if options.storm:
+        show(storm.measure(), options.write, storm.MARKS)
+        return
     if options.million:
         with peers.restante(options.home) as ours:
             show(uvloop.run(million.measure(ours, options.rounds)), options.write, million.MARKS)

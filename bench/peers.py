@@ -29,6 +29,8 @@ from services.plumbing.settings import Settings
 PASSWORD: Final = "bench-password"
 DOMAIN: Final = "example.test"
 READERS: Final = 51
+# Accounts made at once.
+AT_ONCE: Final = 50
 PATIENCE: Final = 90.0
 
 DOVECOT = """
@@ -193,6 +195,17 @@ async def _add_readers(home: Path, storage: str) -> None:
             await store.accounts.add_domain(DOMAIN)
             for number in range(READERS):
                 await store.accounts.add_account(reader(number), PASSWORD.encode())
+
+
+async def add_more(home: Path, numbers: range) -> None:
+    """More accounts in the Restante that runs in `home`."""
+    storage = json.loads((home / "running.json").read_text())["storage"]
+    async with client.connect(_Settings(home=home, storage=storage)) as store:
+        for start in range(0, len(numbers), AT_ONCE):
+            some = numbers[start : start + AT_ONCE]
+            await asyncio.gather(
+                *(store.accounts.add_account(reader(each), PASSWORD.encode()) for each in some)
+            )
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
