@@ -106,15 +106,18 @@ class Session:
         try:
             command = self.machine.next()
         except ProtocolError as error:
-            await self.send(replies.refusal(error))
-            if self.machine.is_exhausted:
-                await self.end(replies.error("Too many bad commands"))
+            await self._deny(error)
             return
         if command is not None:
             await self._answer(command)
             return
         self._bodies.forget()
         await self._receive()
+
+    async def _deny(self, error: ProtocolError) -> None:
+        await self.send(replies.refusal(error))
+        if self.machine.is_exhausted:
+            await self.end(replies.error("Too many bad commands"))
 
     async def _receive(self) -> bool:
         """Waits for octets, behind what is queued; False where none came."""
@@ -147,7 +150,7 @@ class Session:
             await ANSWERS[command.name](self, command)
         except ProtocolError as error:
             self.machine.count_bad()
-            await self.send(replies.refusal(error))
+            await self._deny(error)
         except MailError as error:
             await self.send(replies.refusal(error))
         except ConnectionError:
