@@ -1,6 +1,7 @@
 """Runs every workload against Restante and Dovecot in turns and prints the table: `make bench`."""
 
 import argparse
+import asyncio
 import statistics
 import sys
 from pathlib import Path
@@ -14,6 +15,8 @@ from bench.workloads import Workload
 MARK = "<!-- bench -->"
 # Seconds that the texts of a filled folder may take to be kept for searching.
 PATIENCE = 180.0
+# How long after the last letter that work may begin.
+PAUSE = 4.0
 
 
 async def measure(workload: Workload, sides: tuple[Peer, Peer], rounds: int) -> str:
@@ -54,6 +57,7 @@ async def compare(sides: tuple[Peer, Peer], chosen: tuple[str, ...], rounds: int
         print(f"filling folders of {workloads.FOLDER:,}", file=sys.stderr)
         for side in sides:
             await workloads.fill(side)
+        await asyncio.sleep(PAUSE)
         await peers.quiet(PATIENCE)
     for workload in readings:
         table.append(await measure(workload, sides, rounds))

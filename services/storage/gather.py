@@ -6,6 +6,7 @@ its letters run one by one; one request id is never twice in a batch or in fligh
 """
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -77,6 +78,7 @@ class Gatherer:
         self._tasks: set[asyncio.Task[None]] = set()
         self._writers = 0
         self._written: set[int] = set()
+        self._letters_at = -math.inf
 
     async def close(self) -> None:
         """Waits for what was taken."""
@@ -88,6 +90,10 @@ class Gatherer:
         """Letters that were passed over and wait for busy accounts; 0 while a batch is under way."""
         return 0 if self._writers else len(self._flying)
 
+    def letters_at(self) -> float:
+        """When the last letter came in, by the loop's clock."""
+        return self._letters_at
+
     async def submit(self, letter: Waiting) -> list[Outcome]:
         """What became of each copy. The caller may be cancelled; a letter that was taken is stored all the same.
 
@@ -96,7 +102,9 @@ class Gatherer:
         while (earlier := self._flying.get(letter.request_id)) is not None:
             earlier.landed = earlier.landed or asyncio.Event()
             await earlier.landed.wait()
-        entry = _Entry(letter, asyncio.get_running_loop().create_future())
+        loop = asyncio.get_running_loop()
+        self._letters_at = loop.time()
+        entry = _Entry(letter, loop.create_future())
         self._flying[letter.request_id] = entry
         if any(copy.more_keywords for copy in letter.copies):
             self._start(self._run_alone(entry))

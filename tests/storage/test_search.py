@@ -1,9 +1,12 @@
 """What a search costs, and the texts that are kept for it."""
 
 import asyncio
+import math
 from collections import Counter
+from uuid import uuid4
 
 from services.mail.store.mailboxes import MailboxKey
+from services.mail.store.messages import FlagChange
 from services.mail.store.search import (
     Arrived,
     Everything,
@@ -15,6 +18,7 @@ from services.mail.store.search import (
     Query,
     Sized,
 )
+from services.mail.store.sessions import Process
 from services.mail.store.uids import LAST_UID
 from services.storage.store import PostgresStore, StoreSettings, open_store
 from services.storage.sweep.sweeper import SweepSettings
@@ -95,6 +99,18 @@ async def test_a_search_that_met_texts_that_are_not_kept_has_them_kept(database_
             while await kept(store) != (1, 1):  # noqa: ASYNC110 - the indexer is what is waited for
                 await asyncio.sleep(0.01)
         assert await find(store, mailbox, InBody("body")) == [1]
+
+
+async def test_only_letters_have_the_texts_wait(store: PostgresStore) -> None:
+    """A process that tells of itself every few seconds, or a flag that is set, is no reason to keep none."""
+    mailbox = await inbox(store)
+    await store.sessions.beat(Process(uuid4(), "imap", "here"), (), ())
+    assert store.gatherer.letters_at() == -math.inf
+    await store.deliveries.deliver(letter(mailbox))
+    came = store.gatherer.letters_at()
+    await store.messages.store(mailbox, ((1, 1),), FlagChange.ADD, ["\\Seen"])
+    assert came > 0
+    assert store.gatherer.letters_at() == came
 
 
 async def test_an_account_has_a_turn_and_goes_on_behind_others(store: PostgresStore) -> None:

@@ -2,11 +2,11 @@
 
 The rule: nobody waits for it and nothing depends on it: a text that is not kept is read when it is searched. It works
 in the order of body ids, so that what is kept ends where the work goes on; accounts have their turns, a few messages
-each; and while letters come in, it rests longer than it works.
+each; and while letters come in, it rests longer than it works, less so where somebody searches.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Self
 
 from services.mail.errors import StoreUnavailable
@@ -26,23 +26,29 @@ _TOGETHER_OCTETS: Final = 1024 * 1024
 # A longer text is not kept, but read whenever it is searched.
 MOST_KEPT: Final = 1024 * 1024
 _UNSENT: Final = -(2**40)
-# How much longer it rests than it works: while others write, and else.
+# How much longer it rests than it works: while letters come in, and else.
 _REST_BUSY: Final = 49.0
 _REST_QUIET: Final = 1.0
-# The same while somebody searches what is not kept yet, and no letters come in.
+# The same while somebody searches what is not kept yet.
+_REST_WANTED_BUSY: Final = 4.0
 _REST_WANTED: Final = 0.1
 
 
 class Indexer:
-    """Follows the accounts that this copy writes to. delay_seconds: behind the first write that is not yet seen to."""
+    """Follows the accounts that this copy writes to. delay_seconds: behind the first write that is not yet seen to.
 
-    def __init__(self, database: Database, delay_seconds: float = 2.0) -> None:
+    letters_at: when the last letter came in, by the loop's clock.
+    """
+
+    def __init__(
+        self, database: Database, letters_at: Callable[[], float], delay_seconds: float = 2.0
+    ) -> None:
         self._database = database
+        self._letters_at = letters_at
         self._delay = delay_seconds
         self._touched: dict[int, None] = {}  # in the order of their turns
         self._wanted: set[int] = set()
         self._after: dict[int, int] = {}  # body ids that were seen to: some may not be kept for good
-        self._touched_at = -delay_seconds
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -66,9 +72,9 @@ class Indexer:
 
     def touch(self, accounts: Sequence[int]) -> None:
         """These accounts may have messages whose text is not kept."""
-        self._touched.update(dict.fromkeys(accounts))
-        self._touched_at = asyncio.get_running_loop().time()
-        self._wake.set()
+        if accounts:
+            self._touched.update(dict.fromkeys(accounts))
+            self._wake.set()
 
     def hasten(self, account_id: int) -> None:
         """Somebody has searched messages of this account whose text is not kept."""
@@ -93,9 +99,11 @@ class Indexer:
                     self._touched.setdefault(account_id)
                 else:
                     self._wanted.discard(account_id)
-                rest = _REST_WANTED if account_id in self._wanted else _REST_QUIET
-                if began - self._touched_at < self._delay:
-                    rest = _REST_BUSY
+                is_busy = began - self._letters_at() < self._delay
+                if account_id in self._wanted:
+                    rest = _REST_WANTED_BUSY if is_busy else _REST_WANTED
+                else:
+                    rest = _REST_BUSY if is_busy else _REST_QUIET
                 await asyncio.sleep((loop.time() - began) * rest)
 
     async def _is_behind(self, account_id: int) -> bool:
