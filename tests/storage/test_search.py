@@ -69,6 +69,22 @@ async def test_a_search_costs_a_few_statements_and_reads_no_body_for_what_is_che
         assert asked(store) - before == Counter(cheap + texts), query
 
 
+async def test_many_messages_are_looked_at_in_two_statements(store: PostgresStore) -> None:
+    """Which answer what one would, also where the one half is not kept yet."""
+    mailbox = await inbox(store)
+    await asyncio.gather(*(store.deliveries.deliver(letter(mailbox)) for _ in range(2100)))
+    uids = list(range(1, 2101))
+    for _ in range(10):
+        await store.indexer.keep_some(mailbox.account_id)
+    assert (await kept(store))[0] == 1000
+    assert await find(store, mailbox, InField("subject", "hello")) == uids
+    assert await find(store, mailbox, InField("subject", "nowhere")) == []
+    await store.indexer.catch_up(mailbox.account_id)
+    before = asked(store)
+    assert await find(store, mailbox, InField("subject", "hello")) == uids
+    assert (asked(store) - before)["search: field near"] == 2
+
+
 async def test_texts_follow_deliveries_and_go_with_their_messages(database_url: str) -> None:
     settings = StoreSettings(sweep=SweepSettings(dead_seconds=0), index_seconds=0.01)
     async with open_store(database_url, settings=settings) as store:

@@ -3,6 +3,7 @@
 The rule: a key is one statement, whatever it asks; who calls bounds the messages that it looks at.
 """
 
+import asyncio
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ from services.storage.transaction import Row, Statement, Values
 
 _FIELD_NAME: Final = re.compile(r"[!-9;-~]+")
 _LINE_ENDS: Final = frozenset("\r\n")
+# So many messages are looked at in two statements at once: the answer is there sooner, since PostgreSQL has two
+# processes at it.
+_WORTH_HALVING: Final = 2048
 
 
 @dataclass(slots=True)
@@ -41,17 +45,22 @@ class Leaf:
     async def look(self, read: Read, key: Values, uids: Sequence[int], open_rows: int) -> Bounds:
         """What is found out about the rows in question; `possible` holds those whose text is not kept."""
         asked = chosen(open_rows, uids)
-        found, unprepared, several, groups = await self._ask(read, key, asked)
-        hits: list[int] = found or []
-        if several:
-            hits += [
+        half = len(asked) // 2 if len(asked) >= _WORTH_HALVING else 0
+        halves = (asked[:half], asked[half:]) if half else (asked,)
+        hits: list[int] = []
+        unprepared: list[int] = []
+        answers = await asyncio.gather(*(self._ask(read, key, each) for each in halves))
+        for found, not_kept, several, groups in answers:
+            hits += found or ()
+            unprepared += not_kept or ()
+            hits += (
                 uid
-                for uid, group in zip(several, groups, strict=True)
+                for uid, group in zip(several or (), groups or (), strict=True)
                 if any(self.text in value for value in _values(group, self.name))
-            ]
+            )
         sure = of_uids(hits, uids)
         everything = (1 << len(uids)) - 1
-        return Bounds(sure, everything & ~(open_rows & ~sure & ~of_uids(unprepared or (), uids)))
+        return Bounds(sure, everything & ~(open_rows & ~sure & ~of_uids(unprepared, uids)))
 
     @property
     def is_one_line(self) -> bool:
