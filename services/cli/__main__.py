@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from services.cli import accounts, domains
+from services.cli import accounts, domains, traces, upkeep
 from services.cli.output import refusals
 from services.plumbing.failures import SettingsWrong
 
@@ -30,6 +30,8 @@ app = typer.Typer(
 )
 app.add_typer(domains.app, name="domain")
 app.add_typer(accounts.app, name="account")
+app.command("trace")(traces.trace)
+app.command("verify")(upkeep.verify)
 
 
 def show_version(is_asked: bool) -> None:

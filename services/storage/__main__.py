@@ -53,7 +53,10 @@ def store_settings(settings: Settings) -> StoreSettings:
         pool=PoolSettings(settings.connections, settings.connection_seconds, settings.prepares),
         gather=GatherSettings(settings.batch_letters, settings.batch_octets),
         sweep=SweepSettings(
-            settings.sweep_seconds, settings.expunged_seconds, log_seconds=settings.log_days * 86400
+            settings.sweep_seconds,
+            settings.expunged_seconds,
+            log_seconds=settings.log_days * 86400,
+            trace_seconds=settings.trace_days * 86400,
         ),
         message_octets=settings.message_octets,
     )

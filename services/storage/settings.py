@@ -46,6 +46,10 @@ class Settings(ProcessSettings):
     )
     log_days: float = Field(default=30.0, gt=0, description="For how many days changes can be followed back.")
 
+    trace_days: float = Field(
+        default=14.0, gt=0, description="For how many days restante trace finds letters."
+    )
+
     def urls(self) -> tuple[str, str]:
         """The database's address, and the one without a pooler between. Raises CannotStart."""
         if self.database_url is None:

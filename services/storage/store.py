@@ -19,7 +19,10 @@ from services.storage.search.indexer import Indexer
 from services.storage.search.store import PostgresSearch
 from services.storage.sessions.store import PostgresSessions
 from services.storage.sweep.sweeper import Sweeper, SweepSettings
+from services.storage.traces.recorder import Recorder
+from services.storage.traces.store import PostgresTraces
 from services.storage.transaction import Counts, Database, PoolSettings
+from services.storage.verify.recount import PostgresUpkeep
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,7 @@ async def open_store(
         gatherer = Gatherer(database, settings.gather)
         indexer = Indexer(database, gatherer.letters_at, settings.index_seconds)
         await stack.enter_async_context(indexer)
+        recorder = await stack.enter_async_context(Recorder(database, gatherer.letters_at))
         stack.push_async_callback(gatherer.close)
         passwords = Passwords()
         stack.callback(passwords.close)
@@ -70,9 +74,11 @@ async def open_store(
             mailboxes=PostgresMailboxes(database),
             messages=PostgresMessages(database, gatherer, bodies, keywords),
             search=PostgresSearch(database, indexer, max(1, settings.pool.size // 2)),
-            deliveries=PostgresDeliveries(database, gatherer, bodies, keywords),
+            deliveries=PostgresDeliveries(database, gatherer, bodies, keywords, recorder),
             changes=PostgresChanges(database, feed),
             sessions=PostgresSessions(database),
+            traces=PostgresTraces(database, recorder),
+            upkeep=PostgresUpkeep(database),
             counts=database.counts,
             database=database,
             gatherer=gatherer,

@@ -314,3 +314,26 @@ login_failures = Table(
     _now("last_at"),
     Column("tried_until", DateTime(timezone=True), nullable=False, server_default=text("'-infinity'")),
 )
+
+# What became of letters, for some days. Of the whole installation: a refused letter has no account. at: microseconds
+# since 1970; account_id 0: not delivered.
+traces = Table(
+    "traces",
+    metadata,
+    Column("trace_id", BigInteger, Identity(always=True), primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("kind", SmallInteger, nullable=False),
+    Column("letter_id", Uuid),
+    _count("account_id"),
+    _count("mailbox_id"),
+    _count("uid"),
+    _count("size"),
+    _text("sender"),
+    _text("recipient"),
+    _text("message_id"),
+    _text("peer"),
+    _text("detail"),
+    Index("traces_by_message_id", "message_id", "at", "trace_id", postgresql_where=text("message_id <> ''")),
+    Index("traces_by_recipient", "recipient", "at", "trace_id", postgresql_where=text("recipient <> ''")),
+    Index("traces_by_sender", "sender", "at", "trace_id", postgresql_where=text("sender <> ''")),
+)

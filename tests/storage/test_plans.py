@@ -26,6 +26,7 @@ LOOKS_AT_ALL = frozenset(
         "sweep: find",
         "sweep: uploads",
         "sweep: processes",
+        "traces: sweep",
     }
 )
 

@@ -168,6 +168,59 @@ async def test_verify_finds_names_that_do_not_add_up(database_url: str, damage: 
         assert said in "\n".join([drift async for drift in drifts(store.database)])
 
 
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        ("UPDATE account_state SET used_bytes = used_bytes + 1", "account: bytes, messages are kept as"),
+        ("UPDATE mailbox_state SET messages = messages - 1 WHERE messages > 0", "are kept as"),
+        ("UPDATE mailbox_state SET uid_next = 2 WHERE messages > 0", "uid 4 lives, uid_next is 2"),
+        ("UPDATE mailbox_state SET highest_modseq = 1 WHERE messages > 0", "a message has modseq"),
+        ("UPDATE account_state SET modseq = 1", "is above the account's 1"),
+        ("UPDATE flag_blocks SET sizes = sizes[1:2]", "has arrays of"),
+        ("UPDATE flag_blocks SET flags[2] = 1", "unseen"),
+        ("UPDATE flag_blocks SET live = 0", "neither alive nor waiting to be swept"),
+        ("DELETE FROM flag_blocks", "neither alive nor waiting to be swept"),
+        ("DELETE FROM mailbox_state WHERE messages > 0", "live messages and no counters"),
+        ("DELETE FROM messages WHERE uid = 2", "uid 2: no message"),
+        ("DELETE FROM messages WHERE uid = 2", "body 2: no message has it"),
+        ("DELETE FROM bodies WHERE body_id = 3", "uid 3: no body 3"),
+        ("UPDATE bodies SET size = size + 1 WHERE body_id = 1", "kept as"),
+        ("UPDATE bodies SET head = 'X: y' WHERE body_id = 1", "octets, kept as"),
+        (
+            "UPDATE bodies SET content = set_byte(content, 0, 0) WHERE body_id = 2",
+            "body 2: the octets are not",
+        ),
+        (
+            "UPDATE body_chunks SET data = set_byte(data, 9, 0) WHERE chunk_no = 1",
+            "body 4: the octets are not",
+        ),
+        ("DELETE FROM body_chunks WHERE chunk_no = 2", "body 4: the octets are not"),
+        ("UPDATE account_state SET body_next = 4", "body 4 is not below the account's next, 4"),
+        ("INSERT INTO body_shares VALUES (1, 1, 2)", "body 1: 1 messages, 2 shares"),
+        (
+            "DELETE FROM changes WHERE kind = 1 AND modseq = (SELECT min(modseq) FROM changes WHERE kind = 1)",
+            "the log tells",
+        ),
+        ("UPDATE changes SET modseq = modseq + 1000 WHERE kind = 1", "the log has modseq 100"),
+        ("INSERT INTO body_text VALUES (1, 77, '')", "text of body 77: there is no such body"),
+    ],
+)
+async def test_verify_names_each_row_that_was_damaged(database_url: str, damage: str, said: str) -> None:
+    """Counters, blocks, messages, bodies, chunks, shares, texts and the log."""
+    async with open_store(database_url, settings=StoreSettings(index_seconds=3600)) as store:
+        await store.accounts.add_domain("storage.test")
+        mailbox = await inbox(store)
+        for _ in range(3):
+            await store.messages.append(mailbox, OCTETS, len(OCTETS))
+        large = b"Subject: large\r\n\r\n" + b"x" * 1_000_000
+        await store.messages.append(mailbox, large, len(large))
+        assert [drift async for drift in drifts(store.database)] == []
+        async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
+            cursor = await connection.execute(damage.encode())
+            assert cursor.rowcount
+        assert said in "\n".join([drift async for drift in drifts(store.database)])
+
+
 async def test_failed_logins_are_slowed_and_forgiven(store: PostgresStore, database_url: str) -> None:
     """Three failures are free; then a wait, which a right password does not shorten. attacks.md, "Login"."""
     address = f"{uuid4().hex}@storage.test"

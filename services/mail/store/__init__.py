@@ -13,6 +13,8 @@ from services.mail.store.mailboxes import Mailboxes
 from services.mail.store.messages import Messages
 from services.mail.store.search import Search
 from services.mail.store.sessions import Sessions
+from services.mail.store.traces import Traces
+from services.mail.store.upkeep import Upkeep
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,3 +28,5 @@ class Store:
     deliveries: Deliveries
     changes: Changes
     sessions: Sessions
+    traces: Traces
+    upkeep: Upkeep

@@ -16,6 +16,7 @@ from services.storage.deliveries import statements
 from services.storage.deliveries.batch import LetterCopy, Outcome, Waiting
 from services.storage.gather import Gatherer
 from services.storage.messages.keywords import Keywords, split
+from services.storage.traces.recorder import Recorder
 from services.storage.transaction import Database
 
 MAX_ADDRESSEES: Final = 1000
@@ -31,8 +32,16 @@ REFUSALS: Final[dict[int, type[MailError]]] = {
 class PostgresDeliveries:
     """Implements `services.mail.store.deliveries.Deliveries`."""
 
-    def __init__(self, database: Database, gatherer: Gatherer, bodies: Bodies, keywords: Keywords) -> None:
+    def __init__(
+        self,
+        database: Database,
+        gatherer: Gatherer,
+        bodies: Bodies,
+        keywords: Keywords,
+        recorder: Recorder,
+    ) -> None:
         self._database = database
+        self._recorder = recorder
         self._gatherer = gatherer
         self._bodies = bodies
         self._keywords = keywords
@@ -49,6 +58,12 @@ class PostgresDeliveries:
         waiting = Waiting(letter.request_id, copies, content, letter.mode is Mode.ALL)
         found = await self._gatherer.submit(waiting)
         is_repeated = any(outcome.is_repeated for outcome in found)
+        for copy, outcome in zip(copies, found, strict=True):
+            if outcome.code == statements.STORED and not outcome.is_repeated:
+                size = content.size + len(copy.head)
+                self._recorder.note(
+                    letter.request_id, copy.mailbox, outcome.uid, size, copy.head, content.envelope
+                )
         if content.upload_id is not None and not _names_upload(found):
             await asyncio.shield(self._bodies.drop(content.upload_id))
         if letter.mode is Mode.ALL:

@@ -5,6 +5,7 @@ and a failure waits for the next round.
 """
 
 import asyncio
+import time
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -13,6 +14,7 @@ import psycopg
 from services.mail.errors import StoreUnavailable
 from services.plumbing import logs
 from services.storage.sweep import statements
+from services.storage.traces import statements as traces
 from services.storage.transaction import Database
 
 log = logs.get(__name__)
@@ -30,6 +32,7 @@ class SweepSettings:
     request_seconds: float = 7 * 86400.0
     log_seconds: float = 30 * 86400.0
     upload_seconds: float = 86400.0
+    trace_seconds: float = 14 * 86400.0
 
 
 class Sweeper:
@@ -97,6 +100,9 @@ class Sweeper:
         ][0]:
             continue
         await self._database.write(statements.SWEEP_PROCESSES, {})
+        before = {"before": int((time.time() - own.trace_seconds) * 1_000_000)}
+        while (await self._database.write(traces.SWEEP, before))[0][0]:
+            continue
 
     async def _sweep_account(
         self, account_id: int, has_dead: bool, has_requests: bool, has_changes: bool, ages: dict[str, float]

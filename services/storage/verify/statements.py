@@ -13,6 +13,11 @@ ACCOUNTS: Final = Statement(
     "SELECT account_id FROM account_state WHERE account_id > %(after)s ORDER BY account_id LIMIT 1000",
 )
 
+# Primary key of account_state.
+ACCOUNT: Final = Statement(
+    "verify: account", "SELECT account_id FROM account_state WHERE account_id = %(account_id)s"
+)
+
 # Ranges of mailbox_state and flag_blocks by account.
 COUNTERS: Final = Statement(
     "verify: counters",
@@ -107,6 +112,36 @@ ROWS: Final = Statement(
         FROM (SELECT body_id, count(*) AS names FROM messages WHERE account_id = %(account_id)s GROUP BY body_id) c
         LEFT JOIN body_shares s ON s.account_id = %(account_id)s AND s.body_id = c.body_id
         WHERE c.names <> coalesce(s.copies, 0) + 1
+    """,
+)
+
+# Ranges of messages, bodies and the tables beside them by account: what nothing leads to any more. A message that is
+# dead has its place in `expunged` until it is swept.
+LEFT: Final = Statement(
+    "verify: left",
+    """
+    WITH named AS MATERIALIZED (
+        SELECT m.body_id, m.mailbox_id, m.uid, (f.live >> ((m.uid - 1) % 64)::integer) & 1 = 1 AS lives
+        FROM messages m LEFT JOIN flag_blocks f
+            ON f.account_id = m.account_id AND f.mailbox_id = m.mailbox_id AND f.block = (m.uid - 1) / 64
+        WHERE m.account_id = %(account_id)s
+    ), dead AS MATERIALIZED (
+        SELECT mailbox_id, range_agg(run) AS runs FROM expunged CROSS JOIN LATERAL unnest(runs) AS r (run)
+        WHERE account_id = %(account_id)s GROUP BY mailbox_id
+    )
+    SELECT format('mailbox %%s uid %%s: neither alive nor waiting to be swept', n.mailbox_id, n.uid)
+        FROM named n LEFT JOIN dead d USING (mailbox_id)
+        WHERE n.lives IS DISTINCT FROM true AND (d.runs @> n.uid) IS DISTINCT FROM true
+    UNION ALL SELECT format('body %%s: no message has it', b.body_id) FROM bodies b
+        WHERE b.account_id = %(account_id)s AND NOT EXISTS (SELECT FROM named n WHERE n.body_id = b.body_id)
+    UNION ALL SELECT format('text of body %%s: there is no such body', t.body_id) FROM (
+            SELECT body_id FROM header_text WHERE account_id = %(account_id)s
+            UNION SELECT body_id FROM body_text WHERE account_id = %(account_id)s
+        ) t
+        WHERE NOT EXISTS (SELECT FROM bodies b WHERE b.account_id = %(account_id)s AND b.body_id = t.body_id)
+    UNION ALL SELECT format('body %%s is not below the account''s next, %%s', b.body_id, a.body_next)
+        FROM bodies b JOIN account_state a USING (account_id)
+        WHERE b.account_id = %(account_id)s AND b.body_id >= a.body_next
     """,
 )
 

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from services.mail.errors import MailboxNotFound, MailError, MessageTooLarge, OverQuota, StoreUnavailable
@@ -10,6 +10,7 @@ from services.mail.store.changes import ChangeKind
 from services.mail.store.deliveries import Addressee, Delivered, Letter, Mode, Placed
 from services.mail.store.mailboxes import MailboxKey
 from services.mail.store.messages import Appended
+from services.mail.store.traces import Trace, TraceKind, delivered_with
 from services.mail.store.uids import Runs, runs_of
 from tests.fakes.memory.content import Content
 from tests.fakes.memory.state import State
@@ -36,6 +37,7 @@ class MemoryDeliveries:
         if letter.mode is Mode.ALL and any(refusals):
             raise next(refusal for refusal in refusals if refusal)
         outcomes = self._place(letter.addressees, refusals, content)
+        self._trace(letter, outcomes, content)
         for addressee, outcome in zip(letter.addressees, outcomes, strict=True):
             if isinstance(outcome, Appended):
                 ledger = self.state.ledger(addressee.mailbox.account_id)
@@ -53,6 +55,20 @@ class MemoryDeliveries:
         for account_id in account_ids & self.state.ledgers.keys():
             self.state.ledgers[account_id].answers.setdefault(request_id, answer)
         return answer
+
+    def _trace(self, letter: Letter, outcomes: Sequence[Appended | MailError], content: Content) -> None:
+        for to, outcome in zip(letter.addressees, outcomes, strict=True):
+            if isinstance(outcome, Appended):
+                trace = Trace(
+                    kind=TraceKind.DELIVERED,
+                    at=int(self.state.clock() * 1_000_000),
+                    letter_id=letter.request_id,
+                    size=len(to.head) + len(content.octets),
+                    account_id=to.mailbox.account_id,
+                    mailbox_id=to.mailbox.mailbox_id,
+                    uid=outcome.uid,
+                )
+                self.state.traces.append(replace(trace, **delivered_with(to.head, content.seen.envelope)))
 
     def _answer(self, letter: Letter) -> Sequence[Appended | MailError] | None:
         return self._known(letter.request_id, {to.mailbox.account_id for to in letter.addressees})

@@ -22,6 +22,7 @@ from services.mail.store.flags import DELETED, MAX_KEYWORDS, SEEN, canonical_fla
 from services.mail.store.mailboxes import Mailbox, MailboxKey, MailboxStatus, canonical_name
 from services.mail.store.messages import Body
 from services.mail.store.sessions import Process, Session
+from services.mail.store.traces import Trace
 from services.mail.store.uids import Runs
 from tests.fakes.memory.content import Content
 
@@ -164,6 +165,7 @@ class State:
     ending: set[UUID] = field(default_factory=set)
     maildrops: dict[int, tuple[int, float]] = field(default_factory=dict)
     epochs: dict[int, int] = field(default_factory=dict)
+    traces: list[Trace] = field(default_factory=list)
 
     def now(self) -> int:
         """Seconds since 1970."""

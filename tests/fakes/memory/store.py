@@ -12,6 +12,8 @@ from tests.fakes.memory.messages import MemoryMessages
 from tests.fakes.memory.search import MemorySearch
 from tests.fakes.memory.sessions import MemorySessions
 from tests.fakes.memory.state import State
+from tests.fakes.memory.traces import MemoryTraces
+from tests.fakes.memory.upkeep import MemoryUpkeep
 
 MAX_MESSAGE_OCTETS = 50 * 1024 * 1024
 
@@ -39,4 +41,6 @@ class MemoryStore(Store):
             deliveries=MemoryDeliveries(state),
             changes=MemoryChanges(state),
             sessions=MemorySessions(state),
+            traces=MemoryTraces(state),
+            upkeep=MemoryUpkeep(state),
         )

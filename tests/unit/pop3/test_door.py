@@ -4,7 +4,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import pytest
@@ -111,15 +111,8 @@ async def watched(tls: TlsContext) -> AsyncIterator[tuple[Opened, WatchedMessage
     """The same, with messages that are watched."""
     memory = MemoryStore()
     messages = WatchedMessages(memory.state)
-    store = Store(
-        memory.accounts,
-        memory.mailboxes,
-        messages,
-        memory.search,
-        memory.deliveries,
-        memory.changes,
-        memory.sessions,
-    )
+    parts = {field.name: getattr(memory, field.name) for field in fields(Store)}
+    store = Store(**(parts | {"messages": messages}))
     account_id = await account_with(memory, ADDRESS, PASSWORD)
     async with Door(Pop3Settings(port=0, tls_port=0), store, tls, asyncio.Event()) as door:
         yield Opened(door, memory, account_id, asyncio.Event()), messages

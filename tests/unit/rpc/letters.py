@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from uuid import UUID, uuid4
 
 from services.mail.errors import MailError
@@ -74,12 +74,5 @@ class HeldDeliveries:
 
 def with_deliveries(store: Store, deliveries: Deliveries) -> Store:
     """The same store with other deliveries."""
-    return Store(
-        accounts=store.accounts,
-        mailboxes=store.mailboxes,
-        messages=store.messages,
-        search=store.search,
-        deliveries=deliveries,
-        changes=store.changes,
-        sessions=store.sessions,
-    )
+    parts = {field.name: getattr(store, field.name) for field in fields(Store)}
+    return Store(**(parts | {"deliveries": deliveries}))

@@ -1,6 +1,7 @@
 """What one side raises, the other raises."""
 
 from collections.abc import AsyncIterator
+from dataclasses import fields
 from uuid import uuid4
 
 import pytest
@@ -45,7 +46,7 @@ class Raising:
 def raising(site: Site) -> Raising:
     """Takes the place of the site's store."""
     parts = Raising(RuntimeError("not set"))
-    site.store = Store(*[parts] * 7)  # type: ignore[arg-type]
+    site.store = Store(*[parts] * len(fields(Store)))  # type: ignore[arg-type]
     return parts
 
 

@@ -1,7 +1,7 @@
 """The stream of calls: in any order, bounded, with deadlines."""
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import grpc
@@ -42,7 +42,7 @@ class HeldAccounts:
 def accounts(site: Site) -> HeldAccounts:
     """Takes the place of the site's store."""
     accounts = HeldAccounts()
-    site.store = Store(*[accounts] * 7)  # type: ignore[arg-type]
+    site.store = Store(*[accounts] * len(fields(Store)))  # type: ignore[arg-type]
     return accounts
 
 

@@ -1,7 +1,7 @@
 """Everybody logs in at once, as after a restart."""
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import pytest
 
@@ -44,7 +44,7 @@ async def test_a_storm_of_logins_leaves_room_for_other_calls_and_lets_everybody_
 ) -> None:
     """attacks.md, "Login, everywhere": what waits is bounded at storage, and nobody is turned away for that."""
     accounts = SlowLogins()
-    monkeypatch.setattr(site, "store", Store(*[accounts] * 7))  # type: ignore[arg-type]
+    monkeypatch.setattr(site, "store", Store(*[accounts] * len(fields(Store))))  # type: ignore[arg-type]
     await site.add()
     async with site.client() as store:
         storm = [

@@ -22,6 +22,8 @@ from restante.v1 import (
     messages_pb2,
     search_pb2,
     sessions_pb2,
+    traces_pb2,
+    upkeep_pb2,
 )
 
 from services.mail.errors import StoreUnavailable
@@ -54,7 +56,16 @@ def _exchange_fields() -> dict[str, int]:
 
 
 def _paths() -> dict[str, str]:
-    modules = (accounts_pb2, mailboxes_pb2, messages_pb2, search_pb2, changes_pb2, sessions_pb2)
+    modules = (
+        accounts_pb2,
+        mailboxes_pb2,
+        messages_pb2,
+        search_pb2,
+        changes_pb2,
+        sessions_pb2,
+        traces_pb2,
+        upkeep_pb2,
+    )
     return {
         method.input_type.full_name: f"/{service.full_name}/{method.name}"
         for module in modules

@@ -20,6 +20,8 @@ from services.plumbing.rpc.client.mailboxes import RemoteMailboxes
 from services.plumbing.rpc.client.messages import RemoteMessages
 from services.plumbing.rpc.client.search import RemoteSearch
 from services.plumbing.rpc.client.sessions import RemoteSessions
+from services.plumbing.rpc.client.traces import RemoteTraces
+from services.plumbing.rpc.client.upkeep import RemoteUpkeep
 from services.plumbing.rpc.credentials import CertificateFiles, Secrets, Token, tls_files
 
 MAX_MESSAGE: Final = 5 * 1024 * 1024
@@ -71,6 +73,8 @@ async def connect(
             deliveries=RemoteDeliveries(calls),
             changes=changes,
             sessions=RemoteSessions(calls),
+            traces=RemoteTraces(calls),
+            upkeep=RemoteUpkeep(calls),
         )
     finally:
         await changes.stop()

@@ -23,6 +23,8 @@ from restante.v1 import (
     messages_pb2,
     search_pb2,
     sessions_pb2,
+    traces_pb2,
+    upkeep_pb2,
 )
 
 from services.mail.store import Store
@@ -35,6 +37,8 @@ from services.plumbing.rpc.servicer.mailboxes import MailboxesServicer
 from services.plumbing.rpc.servicer.messages import MessagesServicer
 from services.plumbing.rpc.servicer.search import SearchServicer
 from services.plumbing.rpc.servicer.sessions import SessionsServicer
+from services.plumbing.rpc.servicer.traces import TracesServicer
+from services.plumbing.rpc.servicer.upkeep import UpkeepServicer
 from services.plumbing.rpc.servicer.uploads import discard
 
 # Generic for the type checker only, hence the quotes.
@@ -43,7 +47,7 @@ Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Bidirectional: TypeAlias = "Callable[[AsyncIterator[Any], Context], Awaitable[None]]"
 
 # Streams that whoever asked can take up where they ended, elsewhere: a drain does not wait for their end.
-RESUMABLE: Final = frozenset({"fetch", "read", "search"})
+RESUMABLE: Final = frozenset({"fetch", "read", "search", "verify"})
 # Streams of both directions, which have a servicer of their own.
 _BIDIRECTIONAL: Final = frozenset({"exchange", "watch"})
 
@@ -81,6 +85,8 @@ def servicers(store: Store) -> list[tuple[ServiceDescriptor, object]]:
         ),
         (changes_pb2.DESCRIPTOR.services_by_name["ChangesService"], ChangesServicer(store.changes)),
         (sessions_pb2.DESCRIPTOR.services_by_name["SessionsService"], SessionsServicer(store.sessions)),
+        (traces_pb2.DESCRIPTOR.services_by_name["TracesService"], TracesServicer(store.traces)),
+        (upkeep_pb2.DESCRIPTOR.services_by_name["UpkeepService"], UpkeepServicer(store.upkeep)),
     ]
 
 
@@ -94,6 +100,8 @@ def service_names() -> list[str]:
         search_pb2,
         changes_pb2,
         sessions_pb2,
+        traces_pb2,
+        upkeep_pb2,
         exchange_pb2,
     )
     return [

@@ -1,0 +1,112 @@
+"""`restante trace`: where a letter is.
+
+The rule: a word is looked for as a Message-ID, a sender and a recipient alike, for whoever asks seldom knows more.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final
+
+import typer
+
+from services.cli.output import AsJson, refusals, refuse, show
+from services.mail.store import Store
+from services.mail.store.traces import Trace, TraceKind
+
+_MOST: Final = 1000
+
+
+def trace(
+    what: Annotated[
+        str | None,
+        typer.Argument(metavar="[WHAT]", help="A Message-ID, or the address of a sender or recipient."),
+    ] = None,
+    message_id: Annotated[str, typer.Option("--message-id", metavar="ID", help="With or without < >.")] = "",
+    sender: Annotated[str, typer.Option("--from", metavar="ADDRESS", help="The envelope's sender.")] = "",
+    recipient: Annotated[str, typer.Option("--to", metavar="ADDRESS", help="The envelope's recipient.")] = "",
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, max=_MOST, help="At most so many, the newest.")
+    ] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """Tell where a letter is: delivered, when and to which folder, and whether it is still there; or refused, and why.
+
+    Exit code 1 where nothing is known of it. For example: restante trace me@example.org --from boss@example.com
+    """
+    from services.cli.store import ask_store
+
+    narrowed = {"message_id": message_id, "sender": sender, "recipient": recipient}
+    with refusals():
+        if not (what or any(narrowed.values())):
+            raise refuse(
+                "say which letter: its Message-ID, its sender or its recipient (--help shows how)", 2
+            )
+        found = ask_store(lambda store: _find(store, what, narrowed, limit))
+    show([_json(each) for each in found], [line for each in found for line in _lines(each)], as_json=as_json)
+    if not found:
+        raise refuse(
+            "nothing is known of such a letter: it never came here, or is older than RESTANTE_STORAGE_TRACE_DAYS",
+            1,
+        )
+
+
+async def _find(store: Store, what: str | None, narrowed: dict[str, str], limit: int) -> Sequence[Trace]:
+    if what is None:
+        return await store.traces.find(**narrowed, most=limit)
+    names = [name for name, value in narrowed.items() if not value]
+    answers = await asyncio.gather(
+        *(store.traces.find(**{**narrowed, name: what}, most=limit) for name in names)
+    )
+    # One letter may go by a word in two ways.
+    found = {(each.at, each.letter_id, each.recipient, each.uid): each for some in answers for each in some}
+    return sorted(found.values(), key=lambda each: -each.at)[:limit]
+
+
+def _lines(trace: Trace) -> list[str]:
+    at = datetime.fromtimestamp(trace.at / 1_000_000, UTC)
+    lines = [
+        f"{at:%Y-%m-%d %H:%M:%S}Z  {trace.kind.name.lower()}"
+        + (f"  {_size(trace.size)}" if trace.size else "")
+        + (f"  id {trace.letter_id}" if trace.letter_id else ""),
+        f"    from        <{trace.sender}>" + (f" at {trace.peer}" if trace.peer else ""),
+        f"    to          {f'<{trace.recipient}>' if trace.recipient else 'nobody yet'}",
+    ]
+    if trace.message_id:
+        lines.append(f"    Message-ID  <{trace.message_id}>")
+    if trace.kind is TraceKind.DELIVERED:
+        lines.append(f"    is          {_place(trace)}")
+    if trace.detail:
+        lines.append(f"    was told    {trace.detail}")
+    return lines
+
+
+def _place(trace: Trace) -> str:
+    if not trace.mailbox:
+        return "gone with its folder"
+    where = f"{trace.mailbox}, uid {trace.uid}"
+    return f"in {where}" if trace.is_there else f"no longer in {where}: moved or deleted since"
+
+
+def _size(octets: int) -> str:
+    if octets < 1000:
+        return f"{octets} B"
+    return f"{octets / 1000:,.1f} kB" if octets < 1_000_000 else f"{octets / 1_000_000:,.1f} MB"
+
+
+def _json(trace: Trace) -> dict[str, Any]:
+    return {
+        "at": datetime.fromtimestamp(trace.at / 1_000_000, UTC).isoformat(),
+        "kind": trace.kind.name.lower(),
+        "letter_id": str(trace.letter_id) if trace.letter_id else None,
+        "from": trace.sender,
+        "to": trace.recipient,
+        "message_id": trace.message_id,
+        "peer": trace.peer,
+        "size": trace.size,
+        "detail": trace.detail,
+        "account_id": trace.account_id or None,
+        "mailbox": trace.mailbox or None,
+        "uid": trace.uid or None,
+        "is_there": trace.is_there,
+    }
