@@ -11,6 +11,7 @@ from services.plumbing.net.connection import Connection
 from services.plumbing.net.limits import Limits
 from services.plumbing.net.listener import Listener
 from services.plumbing.net.tls import TlsContext
+from services.smtp.refusals import Refusals
 from services.smtp.session import Session
 from services.smtp.settings import Settings
 
@@ -21,6 +22,7 @@ class Door:
     def __init__(self, store: Store, settings: Settings, tls: TlsContext | None) -> None:
         self._store = store
         self._settings = settings
+        self._refusals = Refusals(store.traces)
         self._sessions: set[Session] = set()
         self._is_empty = asyncio.Event()
         self._is_empty.set()
@@ -41,11 +43,12 @@ class Door:
 
     async def start(self) -> None:
         """Opens the door. Raises PortInUse, CannotStart."""
+        await self._refusals.__aenter__()
         await self._listener.start()
 
     async def serve(self, connection: Connection) -> None:
         """One connection, from the greeting to its end."""
-        session = Session(connection, self._store, self._settings)
+        session = Session(connection, self._store, self._settings, self._refusals)
         self._sessions.add(session)
         self._is_empty.clear()
         try:
@@ -66,3 +69,4 @@ class Door:
         except TimeoutError:
             pass
         await self._listener.stop(grace=1.0)
+        await self._refusals.__aexit__()

@@ -5,7 +5,7 @@ delivery is tried, the letter is stored once.
 """
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from typing import Final
 from uuid import uuid4
 
@@ -41,6 +41,11 @@ class IncomingLetter:
     def recipients(self) -> int:
         """How many copies it makes."""
         return len(self._recipients)
+
+    @property
+    def paths(self) -> Collection[Path]:
+        """The recipients that its copies name."""
+        return self._recipients.values()
 
     def add_recipient(self, path: Path, recipient: Recipient) -> None:
         """Adds a copy; two addresses of one mailbox make one copy, named by the first."""

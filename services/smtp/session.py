@@ -39,6 +39,7 @@ from services.mail.store.accounts import Recipient
 from services.plumbing import logs, metrics
 from services.plumbing.net.connection import Connection
 from services.smtp.letter import IncomingLetter
+from services.smtp.refusals import Refusals
 from services.smtp.settings import Settings
 from services.smtp.trace import Origin, protocol
 
@@ -52,10 +53,11 @@ _OCTETS = metrics.letter_octets.labels(protocol="smtp")
 class Session:
     """A connection and what it has said so far."""
 
-    def __init__(self, connection: Connection, store: Store, settings: Settings) -> None:
+    def __init__(self, connection: Connection, store: Store, settings: Settings, refusals: Refusals) -> None:
         self._connection = connection
         self._store = store
         self._settings = settings
+        self._refusals = refusals
         limits = Limits(settings.message_octets, settings.recipients, settings.line_octets)
         self._machine = ServerConnection(
             limits, offers_tls=connection.has_tls, normalises=settings.normalise_newlines
@@ -224,7 +226,9 @@ class Session:
             if self._machine.state is State.CLOSED:
                 return
             if isinstance(recipient, Exception):
-                self._say(replies.refusal(recipient))
+                reply = replies.refusal(recipient)
+                self._say(reply)
+                self._refusals.note(self._connection.peer[0], letter.mail.sender, each.recipient, reply)
             else:
                 letter.add_recipient(each.recipient, recipient)
                 self._say(replies.RECIPIENT_OK)
@@ -272,7 +276,10 @@ class Session:
             delivered = await letter.deliver()
         except MailError as refused:
             _REFUSED.inc()
-            self._say(replies.refusal(refused))
+            reply = replies.refusal(refused)
+            self._say(reply)
+            for path in letter.paths:
+                self._refusals.note(self._connection.peer[0], letter.mail.sender, path, reply, end.size)
             log.info("letter refused", letter=letter.id, size=end.size, reason=type(refused).__name__)
         except Exception as bug:  # noqa: BLE001 — the client keeps the letter and tries again
             self._say(replies.refusal(bug))

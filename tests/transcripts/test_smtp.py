@@ -17,6 +17,7 @@ import pytest
 from services.mail.store.mailboxes import INBOX, MailboxKey
 from services.plumbing.net.connection import Connection
 from services.smtp.door import Door
+from services.smtp.refusals import Refusals
 from services.smtp.session import Session
 from services.smtp.settings import Settings
 from tests.fakes.memory import MemoryStore
@@ -60,7 +61,7 @@ class Pipe:
 @asynccontextmanager
 async def without_sockets(store: MemoryStore, settings: Settings) -> AsyncIterator[Wire]:
     pipe = Pipe()
-    session = Session(cast("Connection", pipe), store, settings)
+    session = Session(cast("Connection", pipe), store, settings, Refusals(store.traces))
 
     async def run() -> None:
         await session.run()
