@@ -1,4 +1,4 @@
-"""Mailboxes on PostgreSQL. The rule: a number is never used again, and a name's uid_validity only grows."""
+"""Mailboxes on PostgreSQL. The rule: a number is never used again, and no two mailboxes ever have the same uid_validity."""
 
 from collections.abc import Sequence
 from typing import Any, Final
