@@ -47,3 +47,10 @@ def refuse(line: str, code: int) -> typer.Exit:
 def show(answer: dict[str, Any] | list[dict[str, Any]], lines: list[str], *, as_json: bool) -> None:
     """Prints an answer in one of its two forms."""
     sys.stdout.write(json.dumps(answer) + "\n" if as_json else "".join(f"{line}\n" for line in lines))
+
+
+def size_of(octets: int) -> str:
+    """Octets as a person reads them."""
+    if octets < 1000:
+        return f"{octets} B"
+    return f"{octets / 1000:,.1f} kB" if octets < 1_000_000 else f"{octets / 1_000_000:,.1f} MB"

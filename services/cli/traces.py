@@ -4,23 +4,31 @@ The rule: a word is looked for as a Message-ID, a sender and a recipient alike, 
 """
 
 import asyncio
+import re
 from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
+from uuid import UUID
 
 import typer
 
-from services.cli.output import AsJson, refusals, refuse, show
+from services.cli.output import AsJson, refusals, refuse, show, size_of
 from services.mail.store import Store
 from services.mail.store.traces import Trace, TraceKind
 
 _MOST: Final = 1000
+# What our 250 and Received call a letter.
+_ID: Final = re.compile(r"[0-9a-fA-F]{32}")
 
 
 def trace(
     what: Annotated[
         str | None,
-        typer.Argument(metavar="[WHAT]", help="A Message-ID, or the address of a sender or recipient."),
+        typer.Argument(
+            metavar="WHAT",
+            help="A Message-ID, an address, or the id that we gave it.",
+        ),
     ] = None,
     message_id: Annotated[str, typer.Option("--message-id", metavar="ID", help="With or without < >.")] = "",
     sender: Annotated[str, typer.Option("--from", metavar="ADDRESS", help="The envelope's sender.")] = "",
@@ -36,13 +44,13 @@ def trace(
     """
     from services.cli.store import ask_store
 
-    narrowed = {"message_id": message_id, "sender": sender, "recipient": recipient}
+    names = _Names(message_id, sender, recipient)
     with refusals():
-        if not (what or any(narrowed.values())):
+        if not (what or message_id or sender or recipient):
             raise refuse(
                 "say which letter: its Message-ID, its sender or its recipient (--help shows how)", 2
             )
-        found = ask_store(lambda store: _find(store, what, narrowed, limit))
+        found = ask_store(lambda store: _find(store, what, names, limit))
     show([_json(each) for each in found], [line for each in found for line in _lines(each)], as_json=as_json)
     if not found:
         raise refuse(
@@ -51,13 +59,36 @@ def trace(
         )
 
 
-async def _find(store: Store, what: str | None, narrowed: dict[str, str], limit: int) -> Sequence[Trace]:
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """What a letter goes by; "" is anything."""
+
+    message_id: str
+    sender: str
+    recipient: str
+
+    def with_word(self, word: str) -> "list[_Names]":
+        """The word as each of the names that is not given."""
+        return [
+            replace(self, **{field.name: word}) for field in fields(self) if not getattr(self, field.name)
+        ]
+
+
+async def _find(store: Store, what: str | None, names: _Names, limit: int) -> Sequence[Trace]:
+    async def find(asked: _Names, letter_id: UUID | None = None) -> Sequence[Trace]:
+        return await store.traces.find(
+            message_id=asked.message_id,
+            sender=asked.sender,
+            recipient=asked.recipient,
+            letter_id=letter_id,
+            most=limit,
+        )
+
     if what is None:
-        return await store.traces.find(**narrowed, most=limit)
-    names = [name for name, value in narrowed.items() if not value]
-    answers = await asyncio.gather(
-        *(store.traces.find(**{**narrowed, name: what}, most=limit) for name in names)
-    )
+        return await find(names)
+    if _ID.fullmatch(what):
+        return await find(names, UUID(what))
+    answers = await asyncio.gather(*map(find, names.with_word(what)))
     # One letter may go by a word in two ways.
     found = {(each.at, each.letter_id, each.recipient, each.uid): each for some in answers for each in some}
     return sorted(found.values(), key=lambda each: -each.at)[:limit]
@@ -67,8 +98,8 @@ def _lines(trace: Trace) -> list[str]:
     at = datetime.fromtimestamp(trace.at / 1_000_000, UTC)
     lines = [
         f"{at:%Y-%m-%d %H:%M:%S}Z  {trace.kind.name.lower()}"
-        + (f"  {_size(trace.size)}" if trace.size else "")
-        + (f"  id {trace.letter_id}" if trace.letter_id else ""),
+        + (f"  {size_of(trace.size)}" if trace.size else "")
+        + (f"  id {trace.letter_id.hex}" if trace.letter_id else ""),
         f"    from        <{trace.sender}>" + (f" at {trace.peer}" if trace.peer else ""),
         f"    to          {f'<{trace.recipient}>' if trace.recipient else 'nobody yet'}",
     ]
@@ -88,17 +119,11 @@ def _place(trace: Trace) -> str:
     return f"in {where}" if trace.is_there else f"no longer in {where}: moved or deleted since"
 
 
-def _size(octets: int) -> str:
-    if octets < 1000:
-        return f"{octets} B"
-    return f"{octets / 1000:,.1f} kB" if octets < 1_000_000 else f"{octets / 1_000_000:,.1f} MB"
-
-
 def _json(trace: Trace) -> dict[str, Any]:
     return {
         "at": datetime.fromtimestamp(trace.at / 1_000_000, UTC).isoformat(),
         "kind": trace.kind.name.lower(),
-        "letter_id": str(trace.letter_id) if trace.letter_id else None,
+        "letter_id": trace.letter_id.hex if trace.letter_id else None,
         "from": trace.sender,
         "to": trace.recipient,
         "message_id": trace.message_id,

@@ -11,7 +11,7 @@ from typing import Annotated, Final
 
 import typer
 
-from services.cli.output import AsJson, refusals
+from services.cli.output import AsJson, refusals, size_of
 from services.mail.store import Store
 from services.mail.store.upkeep import Verified
 
@@ -22,7 +22,7 @@ _PROGRESS_SECONDS: Final = 0.2
 
 def verify(
     address: Annotated[
-        str | None, typer.Argument(metavar="[ADDRESS]", help="One account; all of them without it.")
+        str | None, typer.Argument(metavar="ADDRESS", help="One account; all of them without it.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -108,4 +108,4 @@ class _Seen:
         return {"accounts": self.accounts, "bodies": self.bodies, "bytes": self.octets, "drifts": drifts}
 
     def _read(self) -> str:
-        return f"{self.bodies:,} bodies, {self.octets / 1_000_000:,.1f} MB"
+        return f"{self.bodies:,} bodies, {size_of(self.octets)}"

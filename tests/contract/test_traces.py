@@ -42,6 +42,8 @@ async def test_a_delivery_is_found_by_each_of_its_names(subject: Subject) -> Non
     assert one in found
     assert one.kind is TraceKind.DELIVERED
     assert one.letter_id == letter.request_id
+    assert await traces.find(letter_id=letter.request_id) == found
+    assert not await traces.find(letter_id=uuid4())
     assert one.peer == "192.0.2.7"
     assert one.size == len(heads[0]) + len(octets)
     assert (one.account_id, one.mailbox_id, one.uid) == (*boxes[0], 1)

@@ -52,7 +52,9 @@ def test_a_letter_is_traced_from_accept_to_delivery_and_beyond(system: System) -
         imap.login(address, "secret")
         imap.select("INBOX")
         _, rows = imap.fetch("1", "(BODY.PEEK[HEADER])")
-        assert f"id {trace['letter_id'].replace('-', '')}" in str(rows)
+        assert f"id {trace['letter_id']}" in str(rows)
+        assert said(system, "trace", trace["letter_id"], "--json")[1] == shown
+        assert said(system, "trace", trace["letter_id"], "--json")[1] == shown
         imap.store("1", "+FLAGS", "\\Deleted")
         imap.expunge()
     assert "no longer in INBOX, uid 1" in said(system, "trace", address)[1]

@@ -64,12 +64,18 @@ class Traces(Protocol):
         ...
 
     async def find(
-        self, *, message_id: str = "", sender: str = "", recipient: str = "", most: int = 100
+        self,
+        *,
+        message_id: str = "",
+        sender: str = "",
+        recipient: str = "",
+        letter_id: UUID | None = None,
+        most: int = 100,
     ) -> Sequence[Trace]:
         """What is known of letters that have all that is given, the newest first.
 
-        Addresses in any case, a message id with its angle brackets or without. Raises InvalidArgument where nothing is
-        given.
+        letter_id: what our 250 and Received call it. Addresses in any case, a message id with its angle brackets or
+        without. Raises InvalidArgument where nothing is given.
         """
         ...
 

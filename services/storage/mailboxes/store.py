@@ -1,4 +1,4 @@
-"""Mailboxes on PostgreSQL. The rule: a number is never used again, and no two mailboxes ever have the same uid_validity."""
+"""Mailboxes on PostgreSQL. The rule: no number and no uid_validity is ever used again."""
 
 from collections.abc import Sequence
 from typing import Any, Final

@@ -24,6 +24,7 @@ _FIND: Final = """
     FROM (
         SELECT * FROM traces t WHERE """
 _NEWEST: Final = """
+            AND (%(letter_id)s::uuid IS NULL OR t.letter_id = %(letter_id)s::uuid)
             AND (%(message_id)s = '' OR t.message_id = %(message_id)s) AND (%(sender)s = '' OR t.sender = %(sender)s)
             AND (%(recipient)s = '' OR t.recipient = %(recipient)s)
         ORDER BY t.at DESC, t.trace_id DESC LIMIT %(most)s
@@ -43,8 +44,9 @@ def _find(name: str, column: LiteralString) -> Statement:
     return Statement(f"traces: find by {name}", _FIND + column + _NEWEST)
 
 
-# Index traces_by_message_id, traces_by_recipient or traces_by_sender; then primary keys of mailboxes and flag_blocks.
+# One index of traces; then primary keys of mailboxes and flag_blocks.
 FIND_MESSAGE_ID: Final = _find("message id", "t.message_id = %(message_id)s AND t.message_id <> ''")
+FIND_LETTER: Final = _find("letter", "t.letter_id = %(letter_id)s::uuid")
 FIND_RECIPIENT: Final = _find("recipient", "t.recipient = %(recipient)s AND t.recipient <> ''")
 FIND_SENDER: Final = _find("sender", "t.sender = %(sender)s AND t.sender <> ''")
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import fields
 from typing import Final
+from uuid import UUID
 
 from services.mail.errors import InvalidArgument
 from services.mail.store.traces import MAX_RECORDED, Trace, TraceKind, address_of, message_id_of
@@ -29,16 +30,25 @@ class PostgresTraces:
             await self._database.write(statements.INSERT, columns(traces))
 
     async def find(
-        self, *, message_id: str = "", sender: str = "", recipient: str = "", most: int = 100
+        self,
+        *,
+        message_id: str = "",
+        sender: str = "",
+        recipient: str = "",
+        letter_id: UUID | None = None,
+        most: int = 100,
     ) -> Sequence[Trace]:
         """See the port."""
         values = {
             "message_id": message_id_of(message_id),
             "sender": address_of(sender),
             "recipient": address_of(recipient),
+            "letter_id": letter_id,
             "most": most,
         }
-        if values["message_id"]:
+        if letter_id is not None:
+            statement = statements.FIND_LETTER
+        elif values["message_id"]:
             statement = statements.FIND_MESSAGE_ID
         elif values["recipient"]:
             statement = statements.FIND_RECIPIENT

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from uuid import UUID
 
 from services.mail.errors import InvalidArgument
 from services.mail.store.traces import MAX_RECORDED, Trace, address_of, message_id_of
@@ -21,16 +22,23 @@ class MemoryTraces:
         self.state.traces += traces
 
     async def find(
-        self, *, message_id: str = "", sender: str = "", recipient: str = "", most: int = 100
+        self,
+        *,
+        message_id: str = "",
+        sender: str = "",
+        recipient: str = "",
+        letter_id: UUID | None = None,
+        most: int = 100,
     ) -> Sequence[Trace]:
         """The newest first."""
         wanted = (message_id_of(message_id), address_of(sender), address_of(recipient))
-        if not any(wanted):
+        if not any(wanted) and letter_id is None:
             raise InvalidArgument("a letter goes by something")
         found = [
             self._now(each)
             for each in reversed(self.state.traces)
-            if all(
+            if letter_id in (None, each.letter_id)
+            and all(
                 not word or word == own
                 for word, own in zip(wanted, (each.message_id, each.sender, each.recipient), strict=True)
             )

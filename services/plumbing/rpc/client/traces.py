@@ -1,6 +1,7 @@
 """Traces over the network. The rule: see the package."""
 
 from collections.abc import Sequence
+from uuid import UUID
 
 from restante.v1 import traces_pb2 as pb
 
@@ -21,13 +22,20 @@ class RemoteTraces:
         await self._calls.write(request, pb.RecordTracesResponse, is_repeatable=False)
 
     async def find(
-        self, *, message_id: str = "", sender: str = "", recipient: str = "", most: int = 100
+        self,
+        *,
+        message_id: str = "",
+        sender: str = "",
+        recipient: str = "",
+        letter_id: UUID | None = None,
+        most: int = 100,
     ) -> Sequence[Trace]:
         request = pb.FindTracesRequest(
             message_id=message_id_of(message_id),
             sender=address_of(sender),
             recipient=address_of(recipient),
             page_size=most,
+            letter_id=letter_id.bytes if letter_id else b"",
         )
         found = await self._calls.read(request, pb.FindTracesResponse)
         return tuple(map(convert.trace_from_wire, found.traces))

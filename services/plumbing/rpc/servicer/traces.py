@@ -4,6 +4,7 @@ from restante.v1 import traces_pb2 as pb
 
 from services.mail.store.traces import Traces
 from services.plumbing.rpc.convert import traces as convert
+from services.plumbing.rpc.convert import uids
 
 MAX_PAGE = 1000
 
@@ -23,6 +24,7 @@ class TracesServicer:
             message_id=request.message_id,
             sender=request.sender,
             recipient=request.recipient,
+            letter_id=uids.needed_id(request.letter_id) if request.letter_id else None,
             most=min(request.page_size or MAX_PAGE, MAX_PAGE),
         )
         return pb.FindTracesResponse(traces=map(convert.trace_to_wire, found))

@@ -23,6 +23,7 @@ CREATE TABLE traces (
     peer TEXT DEFAULT '' NOT NULL,
     detail TEXT DEFAULT '' NOT NULL
 );
+CREATE INDEX traces_by_letter ON traces (letter_id, at, trace_id) WHERE letter_id IS NOT NULL;
 CREATE INDEX traces_by_message_id ON traces (message_id, at, trace_id) WHERE message_id <> '';
 CREATE INDEX traces_by_recipient ON traces (recipient, at, trace_id) WHERE recipient <> '';
 CREATE INDEX traces_by_sender ON traces (sender, at, trace_id) WHERE sender <> '';
