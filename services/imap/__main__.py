@@ -11,7 +11,6 @@ from services.imap.door import Door
 from services.imap.settings import Settings
 from services.imap.signals import Signals
 from services.plumbing import processes
-from services.plumbing.net.limits import Limits
 from services.plumbing.net.listener import Listener
 from services.plumbing.net.tls import TlsContext
 from services.plumbing.presence import Presence
@@ -25,7 +24,7 @@ async def main(settings: Settings, process: Process) -> None:
     """Serves both ports until the process is told to stop."""
     assert commands.FAMILIES
     tls = TlsContext(settings.tls_certificate, settings.tls_key)
-    limits = Limits(settings.connections, settings.address_connections)
+    limits = settings.limits
     async with contextlib.AsyncExitStack() as stack:
         store = await stack.enter_async_context(client.connect(settings))
         signals = Signals(store.changes)
@@ -41,10 +40,17 @@ async def main(settings: Settings, process: Process) -> None:
                 tls=tls,
                 implicit_tls=False,
                 limits=limits,
+                proxies=settings.trusted,
                 refusal=REFUSAL,
             )
             secure = Listener(
-                settings.address, settings.tls_port, door.serve, tls=tls, implicit_tls=True, limits=limits
+                settings.address,
+                settings.tls_port,
+                door.serve,
+                tls=tls,
+                implicit_tls=True,
+                limits=limits,
+                proxies=settings.trusted,
             )
             await stack.enter_async_context(plain)
             await stack.enter_async_context(secure)

@@ -32,7 +32,6 @@ from services.mail.store.accounts import Account
 from services.mail.store.uids import Runs
 from services.plumbing import logs
 from services.plumbing.net.connection import Connection
-from services.plumbing.net.limits import is_loopback
 from services.plumbing.turns import beside
 
 if TYPE_CHECKING:
@@ -101,7 +100,7 @@ class Session:
     def takes_passwords(self) -> bool:
         """Whether a password may travel on this connection as it is now."""
         connection = self.connection
-        return connection.is_tls or is_loopback(connection.peer[0]) or self.door.settings.plain_logins
+        return connection.is_tls or connection.is_local or self.door.settings.plain_logins
 
     def ok(self, text: str, code: str = "") -> Response:
         """The tagged OK."""

@@ -4,10 +4,10 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from services.plumbing.settings import Settings as ProcessSettings
+from services.plumbing.net.settings import DoorSettings
 
 
-class Settings(ProcessSettings):
+class Settings(DoorSettings):
     """Read from RESTANTE_IMAP_…"""
 
     process: ClassVar[str] = "imap"
@@ -43,5 +43,6 @@ class Settings(ProcessSettings):
     account_connections: int = Field(
         default=1000, ge=1, description="Open sessions of one account in one process of this door."
     )
-    connections: int = Field(default=10000, ge=1, description="Open connections in one process of this door.")
-    address_connections: int = Field(default=2000, ge=1, description="Open connections from one address.")
+    address_connections: int = Field(
+        default=2000, ge=1, description="Open connections from one address, or one IPv6 /64."
+    )

@@ -8,7 +8,6 @@ from typing import Self
 from services.mail.pop3 import replies
 from services.mail.store import Store
 from services.plumbing.net.connection import Connection
-from services.plumbing.net.limits import Limits
 from services.plumbing.net.listener import Listener
 from services.plumbing.net.tls import TlsContext
 from services.plumbing.presence import Presence
@@ -38,7 +37,7 @@ class Door:
         self._settings = settings
         self._store = store
         self._stopping = stopping
-        limits = Limits(settings.connections, settings.connections_per_address)
+        limits = settings.limits
         self.plain, self.secure = (
             Listener(
                 settings.address,
@@ -47,6 +46,7 @@ class Door:
                 tls=tls,
                 implicit_tls=implicit_tls,
                 limits=limits,
+                proxies=settings.trusted,
                 refusal=REFUSAL,
                 reuse_port=settings.shares_ports,
             )

@@ -30,7 +30,6 @@ from services.mail.store.sessions import MaildropLock
 from services.mail.store.uids import from_masks
 from services.plumbing import logins, logs, metrics
 from services.plumbing.net.connection import Connection
-from services.plumbing.net.limits import is_loopback
 from services.plumbing.presence import Presence
 from services.pop3.bodies import Bodies
 from services.pop3.locks import Locks
@@ -81,7 +80,7 @@ class Session:
     @property
     def takes_password(self) -> bool:
         """Whether a password may travel here."""
-        return self.wire.is_tls or self._settings.plain_passwords or is_loopback(self.wire.peer[0])
+        return self.wire.is_tls or self._settings.plain_passwords or self.wire.is_local
 
     async def run(self) -> None:
         """The whole session; raises ConnectionError when the peer goes away."""

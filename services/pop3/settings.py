@@ -4,10 +4,10 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from services.plumbing.settings import Settings
+from services.plumbing.net.settings import DoorSettings
 
 
-class Pop3Settings(Settings):
+class Pop3Settings(DoorSettings):
     """RESTANTE_POP3_…"""
 
     process: ClassVar[str] = "pop3"
@@ -15,10 +15,6 @@ class Pop3Settings(Settings):
     address: str = Field(default="127.0.0.1", description="Address to listen on; 0.0.0.0 or :: for all.")
     port: int = Field(default=2110, ge=0, le=65535, description="Port with STLS; 0 takes a free one.")
     tls_port: int = Field(default=2995, ge=0, le=65535, description="Port with TLS from the first octet.")
-    connections: int = Field(default=10_000, ge=1, description="How many connections may be open at once.")
-    connections_per_address: int = Field(
-        default=100, ge=1, description="How many of them from one address, or one IPv6 /64."
-    )
     idle_seconds: float = Field(
         default=600, ge=600, description="How long a session may be silent; RFC 1939 §3 asks for 10 minutes."
     )

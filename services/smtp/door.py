@@ -8,7 +8,6 @@ import asyncio
 from services.mail.smtp import replies
 from services.mail.store import Store
 from services.plumbing.net.connection import Connection
-from services.plumbing.net.limits import Limits
 from services.plumbing.net.listener import Listener
 from services.plumbing.net.tls import TlsContext
 from services.smtp.refusals import Refusals
@@ -32,7 +31,8 @@ class Door:
             self.serve,
             tls=tls,
             implicit_tls=False,
-            limits=Limits(settings.connections, settings.address_connections),
+            limits=settings.limits,
+            proxies=settings.trusted,
             refusal=replies.TOO_MANY_CONNECTIONS.octets,
         )
 

@@ -4,10 +4,10 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from services.plumbing.settings import Settings as ProcessSettings
+from services.plumbing.net.settings import DoorSettings
 
 
-class Settings(ProcessSettings):
+class Settings(DoorSettings):
     """Read from RESTANTE_SMTP_…"""
 
     process: ClassVar[str] = "smtp"
@@ -67,7 +67,3 @@ class Settings(ProcessSettings):
         le=60,
         description="How much slower the answers get with each error above slow_errors.",
     )
-    connections: int = Field(
-        default=10_000, ge=1, description="Open connections in one process of this door."
-    )
-    address_connections: int = Field(default=100, ge=1, description="Open connections from one address.")

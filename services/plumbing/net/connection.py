@@ -11,6 +11,7 @@ import ssl
 from typing import cast
 
 from services.plumbing.net.deadlines import Deadlines
+from services.plumbing.net.networks import is_loopback
 from services.plumbing.net.tls import TlsContext
 
 READ_AHEAD = 64 * 1024
@@ -27,12 +28,13 @@ class Connection(asyncio.Protocol):
     """A peer at the other end; made by a listener, which closes it when the handler returns.
 
     peer, local: (address, port). id: names the session in every log line. is_tls: whether what is written is
-    encrypted.
+    encrypted. is_relayed: whether a proxy is between that is elsewhere, or does not know whose connection it is.
     """
 
     __slots__ = (
         "_deadlines", "_ended", "_gone", "_lost", "_reader", "_reading_paused", "_received", "_tls",
-        "_transport", "_writable", "_writing_paused", "due", "held_under", "id", "is_tls", "local", "peer",
+        "_transport", "_writable", "_writing_paused", "due", "held_under", "id", "is_relayed", "is_tls",
+        "local", "peer",
     )  # fmt: skip
 
     def __init__(
@@ -47,6 +49,7 @@ class Connection(asyncio.Protocol):
         self.local = local
         self.id = id_
         self.is_tls = False
+        self.is_relayed = False
         self.due = math.inf
         self.held_under = math.inf
         self._deadlines = deadlines
@@ -65,6 +68,11 @@ class Connection(asyncio.Protocol):
     def has_tls(self) -> bool:
         """Whether start_tls can be offered."""
         return self._tls is not None and not self.is_tls
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the peer is on this machine, so that a password needs no TLS."""
+        return not self.is_relayed and is_loopback(self.peer[0])
 
     @property
     def is_lost(self) -> bool:

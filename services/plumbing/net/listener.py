@@ -18,6 +18,8 @@ from services.plumbing.failures import CannotStart, PortInUse
 from services.plumbing.net.connection import HANDSHAKE_SECONDS, Connection, describe
 from services.plumbing.net.deadlines import Deadlines
 from services.plumbing.net.limits import Limits
+from services.plumbing.net.networks import Networks, is_loopback, plain
+from services.plumbing.net.proxy import HeaderWrong, read_header
 from services.plumbing.net.tls import TlsContext
 
 log = logs.get(__name__)
@@ -26,13 +28,16 @@ Handler = Callable[[Connection], Awaitable[None]]
 
 BACKLOG = 1024
 ACCEPTED_AT_ONCE = 32
+# A proxy sends its header at once, but a lost segment comes again after three seconds at the latest.
+HEADER_SECONDS = 10.0
 
 
 class Listener:
     """One port.
 
     tls: what start_tls and implicit_tls use. refusal: what a peer over the limits is told before it is closed
-    (plain ports only).
+    (plain ports only). proxies: from these, and only from these, a connection begins with a PROXY header; it names
+    the peer that is counted and told to the handler.
     reuse_port: several processes share the port; only for those that a supervisor started after binding it
     once.
     """
@@ -48,6 +53,8 @@ class Listener:
         limits: Limits,
         refusal: bytes = b"",
         reuse_port: bool = False,
+        proxies: Networks | None = None,
+        header_seconds: float = HEADER_SECONDS,
     ) -> None:
         if implicit_tls and tls is None:
             raise ValueError("implicit TLS needs a certificate")
@@ -60,6 +67,8 @@ class Listener:
         self._limits = limits
         self._refusal = b"" if implicit_tls else refusal
         self._reuse_port = reuse_port
+        self._proxies = proxies or Networks()
+        self._header_seconds = header_seconds
         self._tasks: set[asyncio.Task[None]] = set()
         self._socket: socket.socket | None = None
         self._deadlines: Deadlines
@@ -129,54 +138,69 @@ class Listener:
         if self._socket is not None:
             asyncio.get_running_loop().add_reader(self._socket, self._accept)
 
-    def _admit(self, accepted: socket.socket, peer: tuple[str, int]) -> None:
+    def _admit(self, accepted: socket.socket, address: tuple[str, int]) -> None:
         accepted.setblocking(False)
+        peer = plain(address[0]), address[1]
         if not self._limits.admit(peer[0]):
-            metrics.connections_refused.labels(port=str(self.port)).inc()
-            log.warning("connection refused, too many are open", peer=peer[0], port=self.port)
-            with contextlib.suppress(OSError):
-                accepted.send(self._refusal)
-            accepted.close()
+            self._refuse(accepted, peer[0])
             return
         task = asyncio.get_running_loop().create_task(self._serve(accepted, peer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    def _refuse(self, accepted: socket.socket, peer: str) -> None:
+        metrics.connections_refused.labels(port=str(self.port)).inc()
+        log.warning("connection refused, too many are open", peer=peer, port=self.port)
+        with contextlib.suppress(OSError):
+            accepted.send(self._refusal)
+        accepted.close()
+
     async def _serve(self, accepted: socket.socket, peer: tuple[str, int]) -> None:
         metrics.connections.labels(port=str(self.port)).inc()
         metrics.connections_open.labels(port=str(self.port)).inc()
-        connection: Connection | None = None
-        try:
-            connection = await self._connect(accepted, peer)
-            if connection is not None:
-                self.connections.add(connection)
-                await self._run(connection)
-        finally:
-            if connection is not None:
-                self.connections.discard(connection)
-            self._limits.release(peer[0])
-            metrics.connections_open.labels(port=str(self.port)).dec()
-
-    async def _connect(self, accepted: socket.socket, peer: tuple[str, int]) -> Connection | None:
         session = secrets.token_hex(8)
         logs.bind(session=session)
+        counted = peer[0]
+        is_relayed = False
+        connection: Connection | None = None
         try:
-            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            local = accepted.getsockname()
-            connection = Connection(
-                (peer[0], peer[1]), (local[0], local[1]), self._deadlines, self._tls, session
-            )
-            context = self._tls.current() if self._tls is not None and self._implicit_tls else None
-            await asyncio.get_running_loop().connect_accepted_socket(
-                lambda: connection,
-                accepted,
-                ssl=context,
-                ssl_handshake_timeout=HANDSHAKE_SECONDS if context is not None else None,
-            )
+            if self._proxies.holds(peer[0]):
+                source = await read_header(accepted, self._header_seconds)
+                is_relayed = source is None or not is_loopback(peer[0])
+                if source is not None:
+                    log.debug("proxied", proxy=peer[0], peer=source[0], port=self.port)
+                    peer = source
+                    if not self._limits.move(counted, peer[0]):
+                        self._refuse(accepted, peer[0])
+                        return
+                    counted = peer[0]
+            connection = await self._connect(accepted, peer, session)
+            connection.is_relayed = is_relayed
+            self.connections.add(connection)
+            await self._run(connection)
+        except HeaderWrong as wrong:
+            log.warning("proxy header refused", proxy=peer[0], port=self.port, reason=str(wrong))
         except OSError as error:
             log.info("connection failed", peer=peer[0], port=self.port, reason=describe(error))
-            accepted.close()
-            return None
+        finally:
+            if connection is None:
+                accepted.close()
+            else:
+                self.connections.discard(connection)
+            self._limits.release(counted)
+            metrics.connections_open.labels(port=str(self.port)).dec()
+
+    async def _connect(self, accepted: socket.socket, peer: tuple[str, int], session: str) -> Connection:
+        accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        local = accepted.getsockname()
+        connection = Connection(peer, (local[0], local[1]), self._deadlines, self._tls, session)
+        context = self._tls.current() if self._tls is not None and self._implicit_tls else None
+        await asyncio.get_running_loop().connect_accepted_socket(
+            lambda: connection,
+            accepted,
+            ssl=context,
+            ssl_handshake_timeout=HANDSHAKE_SECONDS if context is not None else None,
+        )
         return connection
 
     async def _run(self, connection: Connection) -> None:

@@ -30,6 +30,7 @@ from services.imap.signals import Signals
 from services.mail.store.messages import FlagChange
 from services.plumbing.net.limits import Limits
 from services.plumbing.net.listener import Listener
+from services.plumbing.net.networks import is_loopback
 from services.plumbing.presence import Presence
 from tests.fakes.memory import MemoryStore
 
@@ -89,6 +90,10 @@ class MemoryConnection:
 
     def send(self, octets: bytes) -> None:
         self._in.put_nowait(octets)
+
+    @property
+    def is_local(self) -> bool:
+        return is_loopback(self.peer[0])
 
     async def line(self) -> bytes:
         return await self._out.readline()

@@ -10,8 +10,9 @@ import pytest
 from services.cli.up.certificate import make_certificate
 from services.plumbing.failures import CannotStart, PortInUse
 from services.plumbing.net.connection import Connection
-from services.plumbing.net.limits import Limits, is_loopback
+from services.plumbing.net.limits import Limits
 from services.plumbing.net.listener import Listener
+from services.plumbing.net.networks import Networks, is_loopback
 from services.plumbing.net.tls import TlsContext
 
 
@@ -155,3 +156,15 @@ def test_a_missing_certificate_says_which_settings_name_it(tmp_path: Path) -> No
     """One line, no traceback."""
     with pytest.raises(CannotStart, match="RESTANTE_TLS_CERTIFICATE"):
         TlsContext(tmp_path / "none.pem", tmp_path / "key.pem")
+
+
+def test_a_client_behind_a_proxy_is_counted_for_itself() -> None:
+    """Proxies are not held to the limit of an address; their clients are."""
+    limits = Limits(total=10, per_address=1, exempt=Networks.read("10.0.0.0/8"))
+    assert all(limits.admit("10.0.0.1") for _ in range(3))
+    assert limits.move("10.0.0.1", "192.0.2.1")
+    assert not limits.move("10.0.0.1", "192.0.2.1")
+    assert not limits.admit("192.0.2.1")
+    limits.release("192.0.2.1")
+    assert limits.move("10.0.0.1", "192.0.2.1")
+    assert limits.open == 2
