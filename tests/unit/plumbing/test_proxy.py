@@ -11,12 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.plumbing.failures import SettingsWrong
 from services.plumbing.net.connection import Connection
 from services.plumbing.net.limits import Limits
 from services.plumbing.net.listener import Listener
 from services.plumbing.net.networks import Networks
 from services.plumbing.net.proxy import BLOCK_OCTETS, SIGNATURE, HeaderReader, HeaderWrong, Source
 from services.plumbing.net.tls import TlsContext
+from services.pop3.settings import Pop3Settings
 
 LOOPBACK = Networks.read("127.0.0.0/8")
 V4 = socket.inet_aton("192.0.2.1") + socket.inet_aton("198.51.100.1") + struct.pack("!HH", 56324, 25)
@@ -169,6 +171,13 @@ def test_what_is_taken_is_bounded(stream: bytes) -> None:
         for _ in range(10):
             taken += reader.feed(stream)
         assert taken <= 16 + BLOCK_OCTETS
+
+
+@pytest.mark.parametrize("wrong", ["10.0.0.1/8", "example.net", "10.0.0.0/33", "10.0.0.1;10.0.0.2"])
+def test_a_network_that_is_none_stops_the_start(wrong: str) -> None:
+    """Whom to believe is never guessed."""
+    with pytest.raises(SettingsWrong, match="RESTANTE_POP3_PROXIES"):
+        Pop3Settings.read({"RESTANTE_POP3_PROXIES": f"192.0.2.1,{wrong}"})
 
 
 async def tell(connection: Connection) -> None:
