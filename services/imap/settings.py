@@ -46,3 +46,12 @@ class Settings(DoorSettings):
     address_connections: int = Field(
         default=2000, ge=1, description="Open connections from one address, or one IPv6 /64."
     )
+    network_connections: int = Field(
+        default=5000, ge=1, description="Open connections from one IPv4 /24 or IPv6 /48."
+    )
+    address_rate: int = Field(
+        default=6000, ge=1, description="New connections in a minute from one address, or one IPv6 /64."
+    )
+    network_rate: int = Field(
+        default=20_000, ge=1, description="New connections in a minute from one IPv4 /24 or IPv6 /48."
+    )

@@ -11,25 +11,17 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Self
 from uuid import uuid4
 
 import pytest
 
 from services.cli.store import CliSettings
 from services.plumbing.rpc import client
-from tests.e2e.system import PATIENCE, System, await_that, running
+from tests.e2e.system import System, await_that, running
+from tests.e2e.wire import DOORS, GREETINGS, Wire
 from tests.tools import need
 
 PROXY, CLIENT = "127.0.0.9", "127.0.0.77"
-DOORS = {
-    "smtp": ("smtp", "port"),
-    "imap": ("imap", "port"),
-    "imaps": ("imap", "tls_port"),
-    "pop3": ("pop3", "port"),
-    "pop3s": ("pop3", "tls_port"),
-}
-GREETINGS = {"smtp": b"220 ", "imap": b"* OK ", "imaps": b"* OK ", "pop3": b"+OK ", "pop3s": b"+OK "}
 VERSIONS = {"v1": "send-proxy", "v2": "send-proxy-v2 proxy-v2-options unique-id,crc32c"}
 HAPROXY = """
 defaults
@@ -71,40 +63,6 @@ def ports(fronted: System, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         stack.callback(process.wait)
         stack.callback(process.terminate)
         yield {key: each.getsockname()[1] for key, each in listening.items()}
-
-
-class Wire:
-    """A client of any of the doors, line by line, from an address of its own."""
-
-    def __init__(self, port: int, source: str, tls: bool = False, first: bytes = b"") -> None:
-        self.peer = socket.create_connection(("127.0.0.1", port), PATIENCE, (source, 0))
-        self.peer.sendall(first)
-        if tls:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-            self.peer = context.wrap_socket(self.peer)
-        self.file = self.peer.makefile("rb")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.file.close()
-        self.peer.close()
-
-    def line(self) -> bytes:
-        """The next line; empty at the end, however it came."""
-        try:
-            return self.file.readline()
-        except ConnectionResetError:
-            return b""
-
-    def ask(self, line: str, answer: bytes) -> bytes:
-        """Sends a line and reads up to one that begins so."""
-        self.peer.sendall(line.encode() + b"\r\n")
-        while not (heard := self.line()).startswith(answer):
-            assert heard, line
-        return heard
 
 
 def peers(system: System) -> list[tuple[str, str]]:
@@ -244,7 +202,7 @@ def test_nobody_else_may_say_a_header(fronted: System, door: str, header: bytes)
         return
     with Wire(port, CLIENT, first=header) as wire:
         heard = [wire.line(), wire.line()]
-    refusals = {"smtp": (b"554 ",), "imap": (b"PROXY BAD ", b"* BAD "), "pop3": (b"-ERR ",)}
+    refusals = {"smtp": (b"554 ", b"500 "), "imap": (b"PROXY BAD ", b"* BAD "), "pop3": (b"-ERR ",)}
     assert any(line.startswith(refusals[door]) for line in heard), heard
 
 

@@ -17,7 +17,7 @@ from services.plumbing import logs, metrics
 from services.plumbing.failures import CannotStart, PortInUse
 from services.plumbing.net.connection import HANDSHAKE_SECONDS, Connection, describe
 from services.plumbing.net.deadlines import Deadlines
-from services.plumbing.net.limits import Limits
+from services.plumbing.net.limits import Limits, TooMany
 from services.plumbing.net.networks import Networks, is_loopback, plain
 from services.plumbing.net.proxy import HeaderWrong, read_header
 from services.plumbing.net.tls import TlsContext
@@ -141,16 +141,18 @@ class Listener:
     def _admit(self, accepted: socket.socket, address: tuple[str, int]) -> None:
         accepted.setblocking(False)
         peer = plain(address[0]), address[1]
-        if not self._limits.admit(peer[0]):
-            self._refuse(accepted, peer[0])
+        try:
+            self._limits.admit(peer[0])
+        except TooMany as refusal:
+            self._refuse(accepted, peer[0], refusal.limit)
             return
         task = asyncio.get_running_loop().create_task(self._serve(accepted, peer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _refuse(self, accepted: socket.socket, peer: str) -> None:
+    def _refuse(self, accepted: socket.socket, peer: str, limit: str) -> None:
         metrics.connections_refused.labels(port=str(self.port)).inc()
-        log.warning("connection refused, too many are open", peer=peer, port=self.port)
+        log.warning("connection refused", limit=limit, peer=peer, port=self.port)
         with contextlib.suppress(OSError):
             accepted.send(self._refusal)
         accepted.close()
@@ -170,14 +172,14 @@ class Listener:
                 if source is not None:
                     log.debug("proxied", proxy=peer[0], peer=source[0], port=self.port)
                     peer = source
-                    if not self._limits.move(counted, peer[0]):
-                        self._refuse(accepted, peer[0])
-                        return
+                    self._limits.move(counted, peer[0])
                     counted = peer[0]
             connection = await self._connect(accepted, peer, session)
             connection.is_relayed = is_relayed
             self.connections.add(connection)
             await self._run(connection)
+        except TooMany as refusal:
+            self._refuse(accepted, peer[0], refusal.limit)
         except HeaderWrong as wrong:
             log.warning("proxy header refused", proxy=peer[0], port=self.port, reason=str(wrong))
         except OSError as error:

@@ -16,10 +16,21 @@ class DoorSettings(Settings):
         "It is believed: name the proxies only.",
     )
     connections: int = Field(
-        default=10_000, ge=1, description="Open connections in one process of this door."
+        default=10_000,
+        ge=1,
+        description="Open connections in one process of this door, as are all such limits.",
     )
     address_connections: int = Field(
         default=100, ge=1, description="Open connections from one address, or one IPv6 /64."
+    )
+    network_connections: int = Field(
+        default=1000, ge=1, description="Open connections from one IPv4 /24 or IPv6 /48."
+    )
+    address_rate: int = Field(
+        default=3000, ge=1, description="New connections in a minute from one address, or one IPv6 /64."
+    )
+    network_rate: int = Field(
+        default=10_000, ge=1, description="New connections in a minute from one IPv4 /24 or IPv6 /48."
     )
 
     @field_validator("proxies")
@@ -36,4 +47,11 @@ class DoorSettings(Settings):
     @property
     def limits(self) -> Limits:
         """Counters for a process's connections, all at nought."""
-        return Limits(self.connections, self.address_connections, self.trusted)
+        return Limits(
+            self.connections,
+            self.address_connections,
+            self.network_connections,
+            self.address_rate,
+            self.network_rate,
+            exempt=self.trusted,
+        )

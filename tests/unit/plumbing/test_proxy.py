@@ -213,6 +213,8 @@ async def ask(port: int, *pieces: bytes) -> bytes:
         return await reader.read()
     finally:
         writer.close()
+        with suppress(ConnectionResetError):
+            await writer.wait_closed()
 
 
 @pytest.mark.parametrize("header", [LINE, block(0x11, V4 + NOOP)])
