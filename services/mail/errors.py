@@ -71,6 +71,22 @@ class AddressInUse(MailError):
     """An account or alias already has this address."""
 
 
+class AliasUnknown(MailError):
+    """No alias has this address, or it does not lead there."""
+
+
+class AliasLoop(MailError):
+    """An alias would lead to itself."""
+
+
+class TargetUnknown(MailError):
+    """An alias would lead to what is no address of ours."""
+
+
+class DomainInUse(MailError):
+    """The domain still has accounts or aliases."""
+
+
 class InvalidAddress(MailError):
     """Not an address of RFC 5321 §4.1.2, or one that we never accept."""
 
@@ -177,6 +193,10 @@ TABLE: Final[dict[type[MailError], Wording]] = {
     AccountUnknown: Wording(("NOT_FOUND",), "CANNOT", (550, "5.1.1"), "SYS/PERM", "No such account"),
     DomainUnknown: Wording(("NOT_FOUND",), None, (550, "5.1.2"), None, "No such domain here"),
     AddressInUse: Wording(("ALREADY_EXISTS",), None, None, None, "The address is taken"),
+    AliasUnknown: Wording(("NOT_FOUND",), None, None, None, "No such alias"),
+    AliasLoop: Wording(("FAILED_PRECONDITION",), None, None, None, "The alias would lead to itself"),
+    TargetUnknown: Wording(("FAILED_PRECONDITION",), None, None, None, "An alias leads to addresses of ours"),
+    DomainInUse: Wording(("FAILED_PRECONDITION",), None, None, None, "The domain still has addresses"),
     InvalidAddress: Wording(("INVALID_ARGUMENT",), None, (553, "5.1.3"), None, "Not a valid address"),
     InvalidArgument: Wording(("INVALID_ARGUMENT",), "BAD", (501, "5.5.4"), "", "Invalid argument"),
     MailboxNotFound: Wording(

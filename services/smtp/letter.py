@@ -5,16 +5,16 @@ delivery is tried, the letter is stored once.
 """
 
 import time
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Final
 from uuid import uuid4
 
-from services.mail.errors import MailLoop
+from services.mail.errors import LimitExceeded, MailLoop
 from services.mail.smtp.commands import Mail
 from services.mail.smtp.paths import Path
 from services.mail.store import Store
 from services.mail.store.accounts import Recipient
-from services.mail.store.deliveries import Addressee, Delivered, Letter
+from services.mail.store.deliveries import MOST_ADDRESSEES, Addressee, Delivered, Letter
 from services.mail.store.mailboxes import MailboxKey
 from services.mail.store.messages import INLINE_OCTETS
 from services.smtp.trace import Origin, trace
@@ -47,9 +47,16 @@ class IncomingLetter:
         """The recipients that its copies name."""
         return self._recipients.values()
 
-    def add_recipient(self, path: Path, recipient: Recipient) -> None:
-        """Adds a copy; two addresses of one mailbox make one copy, named by the first."""
-        self._recipients.setdefault(MailboxKey(recipient.account_id, recipient.mailbox_id), path)
+    def add_recipients(self, path: Path, recipients: Sequence[Recipient]) -> None:
+        """Adds a copy for each; two addresses that reach one mailbox make one copy, named by the first.
+
+        Raises LimitExceeded, and adds none, where a letter would have more copies than one transaction makes.
+        """
+        keys = [MailboxKey(each.account_id, each.mailbox_id) for each in recipients]
+        if len(self._recipients.keys() | keys) > MOST_ADDRESSEES:
+            raise LimitExceeded
+        for key in keys:
+            self._recipients.setdefault(key, path)
 
     async def add(self, chunk: bytes) -> None:
         """Takes the next octets of the content; what is too large to be held goes on to the store. Raises MailLoop."""

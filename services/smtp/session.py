@@ -5,9 +5,10 @@ whatever was read, its answers are written together, once all of it was handled.
 """
 
 import asyncio
+from collections.abc import Sequence
 from time import perf_counter
 
-from services.mail.errors import MailError, StoreUnavailable
+from services.mail.errors import MailError, RecipientUnknown, StoreUnavailable
 from services.mail.smtp import replies
 from services.mail.smtp.commands import (
     Data,
@@ -217,29 +218,39 @@ class Session:
         letter = self._letter
         assert letter is not None
         if len(group) == 1:
-            found: list[Recipient | Exception] = [await self._find(group[0].recipient, letter.mail.size)]
+            found: list[Sequence[Recipient] | Exception] = [
+                await self._find(group[0].recipient, letter.mail.size)
+            ]
         else:
             found = list(
                 await asyncio.gather(*(self._find(each.recipient, letter.mail.size) for each in group))
             )
-        for each, recipient in zip(group, found, strict=True):
+        for each, recipients in zip(group, found, strict=True):
             if self._machine.state is State.CLOSED:
                 return
-            if isinstance(recipient, Exception):
-                reply = replies.refusal(recipient)
+            try:
+                if isinstance(recipients, Exception):
+                    raise recipients
+                letter.add_recipients(each.recipient, recipients)
+            except Exception as refusal:  # noqa: BLE001 — `_find` has reported what is no refusal
+                reply = replies.refusal(refusal)
                 self._say(reply)
                 self._refusals.note(self._connection.peer[0], letter.mail.sender, each.recipient, reply)
             else:
-                letter.add_recipient(each.recipient, recipient)
                 self._say(replies.RECIPIENT_OK)
 
-    async def _find(self, path: Path, size: int) -> Recipient | Exception:
+    async def _find(self, path: Path, size: int) -> Sequence[Recipient] | Exception:
         """Who an address is, or why it is refused. <postmaster> without a domain is ours. RFC 5321 §4.5.1."""
-        address = str(path)
-        if not path.domain:
-            address = self._settings.postmaster or f"postmaster@{self._settings.hostname}"
+        resolve = self._store.accounts.resolve
         try:
-            return await self._store.accounts.resolve(address, size)
+            if path.domain:
+                return await resolve(str(path), size)
+            try:
+                return await resolve(
+                    self._settings.postmaster or f"postmaster@{self._settings.hostname}", size
+                )
+            except RecipientUnknown:
+                return await resolve("postmaster", size)
         except MailError as error:
             if isinstance(error, StoreUnavailable):
                 log.warning("recipient not resolved", reason=error.text)

@@ -37,7 +37,8 @@ class Settings(DoorSettings):
     )
     postmaster: str = Field(
         default="",
-        description="Who gets letters to <postmaster> without a domain; by default postmaster@ the hostname.",
+        description="Who gets letters to <postmaster> without a domain; by default postmaster@ the hostname, the alias "
+        "postmaster, or the oldest account.",
     )
     greet_seconds: float = Field(
         default=0.0,

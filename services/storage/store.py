@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from services.mail.store import Store
 from services.storage.accounts.passwords import Passwords
 from services.storage.accounts.store import PostgresAccounts
+from services.storage.aliases.store import PostgresAliases
 from services.storage.bodies import Bodies
 from services.storage.changes.store import PostgresChanges
 from services.storage.deliveries.store import PostgresDeliveries
@@ -79,6 +80,7 @@ async def open_store(
             sessions=PostgresSessions(database),
             traces=PostgresTraces(database, recorder),
             upkeep=PostgresUpkeep(database),
+            aliases=PostgresAliases(database),
             counts=database.counts,
             database=database,
             gatherer=gatherer,

@@ -48,13 +48,25 @@ def _now(name: str) -> Column[object]:
 # Our domains. Small and shared: an address is unique over the whole installation.
 domains = Table("domains", metadata, _key("domain", Text), _now("created_at"))
 
-# An address or alias, canonical, and whose it is.
+# An address, canonical, and whose it is; an alias is nobody's. Whoever changes this table, or what aliases lead to,
+# holds row 0 of account_state, which is no account's.
 addresses = Table(
     "addresses",
     metadata,
     _key("address", Text),
-    Column("account_id", BigInteger, nullable=False),
+    Column("account_id", BigInteger),
     Index("addresses_by_account", "account_id"),
+    Index("addresses_by_domain", text("substring(address, '[^@]*$')")),
+    Index("aliases_by_address", "address", postgresql_where=text("account_id IS NULL")),
+)
+
+# Where letters to an alias go: addresses, of accounts or aliases. Never in a circle.
+alias_targets = Table(
+    "alias_targets",
+    metadata,
+    _key("address", Text),
+    _key("target", Text),
+    Index("alias_targets_by_target", "target", "address"),
 )
 
 accounts = Table(
@@ -64,7 +76,11 @@ accounts = Table(
     Column("address", Text, nullable=False, unique=True),
     Column("is_enabled", Boolean, nullable=False, server_default=text("true")),
     _now("created_at"),
+    Index("accounts_enabled", "account_id", postgresql_where=text("is_enabled")),
 )
+
+# Accounts that were removed: their sessions end, and the sweeper removes what they held.
+removed_accounts = Table("removed_accounts", metadata, _key("account_id"), _now("at"))
 
 # A secret. kind: 1 argon2id. version grows with every change, and binds what a process remembers of a login.
 credentials = Table(

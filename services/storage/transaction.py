@@ -4,7 +4,8 @@ The rule of writing: a transaction locks its accounts in key order, then their m
 One statement sees one snapshot, taken before it waits for a lock; so whatever reads before it writes travels as BEGIN,
 locks, statement, COMMIT in one pipeline, and nothing is decided in Python between lock and COMMIT. A cancelled caller
 does not interrupt the pipeline. After any error: ROLLBACK. Of those who wait for one account, all but the first wait
-without a connection: one busy account never takes all of them.
+without a connection: one busy account never takes all of them. Domains, addresses and aliases are locked together, as
+if they were an account: the directory.
 """
 
 import asyncio
@@ -42,6 +43,9 @@ _READ_ATTEMPTS: Final = 3
 _TURN_SECONDS: Final = 25.0
 # Transactions of one account that are with the database: one at work, and the next, which begins at its commit.
 _TURNS: Final = 2
+
+# The row of account_state that stands for all domains, addresses and aliases; its number comes before all accounts'.
+DIRECTORY: Final = 0
 
 # Locks by the primary key, in its order; busy accounts are waited for.
 _LOCK_ACCOUNTS: Final = (

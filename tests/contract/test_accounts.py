@@ -9,13 +9,16 @@ from services.mail.errors import (
     AccountUnknown,
     AddressInUse,
     BadCredentials,
+    DomainInUse,
     DomainUnknown,
     InvalidAddress,
     InvalidArgument,
+    MailboxNotFound,
     OverQuota,
     RecipientUnknown,
 )
 from services.mail.store.accounts import Quota
+from services.mail.store.sessions import Process, Session
 from tests.contract.subject import DOMAIN, Subject, letter
 
 NOWHERE = 2**40
@@ -114,7 +117,7 @@ async def test_a_letter_goes_to_the_inbox_of_whoever_has_the_address(subject: Su
     inbox = (await subject.store.mailboxes.status(account.account_id, "INBOX"))[0].key
     local = account.address.partition("@")[0]
     for address in (account.address, account.address.upper(), f"{local}+list@{DOMAIN}"):
-        found = await subject.store.accounts.resolve(address, 10)
+        (found,) = await subject.store.accounts.resolve(address, 10)
         assert (found.account_id, found.mailbox_id) == inbox
         assert found.address == account.address
     for address in (f"nobody@{DOMAIN}", f"{local}@elsewhere.test", f"+{local}@{DOMAIN}"):
@@ -123,6 +126,77 @@ async def test_a_letter_goes_to_the_inbox_of_whoever_has_the_address(subject: Su
     for address in ("", "nobody", f"a b@{DOMAIN}", f"a@b@{DOMAIN}"):
         with pytest.raises(InvalidAddress):
             await subject.store.accounts.resolve(address)
+
+
+async def test_a_domain_goes_once_it_has_no_addresses(subject: Subject) -> None:
+    """Accounts, aliases and a catch-all keep it."""
+    name = f"{uuid4().hex}.test"
+    store, add = subject.store, subject.store.aliases.add
+    await store.accounts.add_domain(name)
+    account = await store.accounts.add_account(f"a@{name}", b"x")
+    with pytest.raises(DomainInUse):
+        await store.accounts.remove_domain(name.upper())
+    other = await subject.account()
+    for alias in (f"b@{name}", f"@{name}"):
+        await add(alias, [other.address])
+    await store.accounts.remove_account(account.account_id)
+    await store.aliases.remove(f"b@{name}")
+    with pytest.raises(DomainInUse):
+        await store.accounts.remove_domain(name)
+    await store.aliases.remove(f"@{name}")
+    await store.accounts.remove_domain(name)
+    assert name not in await store.accounts.list_domains()
+    with pytest.raises(DomainUnknown):
+        await store.accounts.remove_domain(name)
+    with pytest.raises(DomainUnknown):
+        await store.accounts.add_account(f"a@{name}", b"x")
+    with pytest.raises(InvalidAddress):
+        await store.accounts.remove_domain("a b")
+
+
+async def test_a_removed_account_is_nobody_and_its_address_is_free(subject: Subject) -> None:
+    """It neither logs in nor takes mail, holds nothing, and whoever follows it hears no more of it."""
+    inbox = await subject.inbox()
+    gone = subject.accounts[-1]
+    accounts = subject.store.accounts
+    await subject.append(inbox)
+    watch = subject.store.changes.watch()
+    await watch.add(gone.account_id)
+    await accounts.remove_account(gone.account_id)
+    for asked, refusal in (
+        (accounts.find_account(gone.address), AccountUnknown),
+        (accounts.usage(gone.account_id), AccountUnknown),
+        (accounts.set_password(gone.account_id, b"x"), AccountUnknown),
+        (accounts.remove_account(gone.account_id), AccountUnknown),
+        (accounts.authenticate(gone.address, b"secret", "127.0.0.1"), BadCredentials),
+        (accounts.resolve(gone.address), RecipientUnknown),
+        (subject.store.mailboxes.status(gone.account_id, "INBOX"), (AccountUnknown, MailboxNotFound)),
+        (subject.store.deliveries.deliver(letter(inbox)), MailboxNotFound),
+        (subject.append(inbox), MailboxNotFound),
+    ):
+        with pytest.raises(refusal):
+            await asked
+    again = await accounts.add_account(gone.address, b"secret")
+    assert again.account_id > gone.account_id
+    assert (await accounts.usage(again.account_id)).messages == 0
+    await watch.add(again.account_id)
+    new_inbox = (await subject.store.mailboxes.status(again.account_id, "INBOX"))[0].key
+    await subject.append(new_inbox)
+    assert (await anext(aiter(watch))).account_id == again.account_id
+    await watch.close()
+
+
+async def test_the_sessions_of_a_removed_account_are_asked_to_end(subject: Subject) -> None:
+    """Also one that is told of only afterwards."""
+    gone, other = await subject.account(), await subject.account()
+    sessions, process = subject.store.sessions, Process(uuid4(), "imap", "here")
+    before, after, stays = (
+        Session(uuid4(), account.account_id, "imap", "192.0.2.1", 1) for account in (gone, gone, other)
+    )
+    assert not await sessions.beat(process, [before, stays], [])
+    await subject.store.accounts.remove_account(gone.account_id)
+    assert set(await sessions.beat(process, [], [])) == {before.session_id}
+    assert set(await sessions.beat(process, [after], [])) == {before.session_id, after.session_id}
 
 
 async def test_postmaster_reaches_somebody(subject: Subject) -> None:
@@ -164,20 +238,25 @@ async def test_a_quota_may_be_set_below_what_is_held(subject: Subject) -> None:
 
 
 async def test_accounts_are_listed_page_by_page(subject: Subject) -> None:
-    """In the order of their addresses, none twice, none left out."""
+    """In the order of their addresses, none twice, none left out, each with what it holds."""
     made = {(await subject.account()).address for _ in range(5)}
+    await subject.append(await subject.inbox(), octets=b"12345")
+    holder = subject.accounts[-1].address
     for page_size in (2, 1000):
         found: list[str] = []
+        usages: list[tuple[int, int]] = []
         token = ""
         while True:
             page = await subject.store.accounts.list_accounts(page_size, token)
             assert len(page.accounts) <= page_size
             found += [account.address for account in page.accounts]
+            usages += [(usage.bytes, usage.messages) for usage in page.usages]
             token = page.next_page_token
             if not token:
                 break
         assert found == sorted(set(found))
         assert made <= set(found)
+        assert dict(zip(found, usages, strict=True))[holder] == (5, 1)
 
 
 async def test_an_account_that_is_not_there_is_named(subject: Subject) -> None:

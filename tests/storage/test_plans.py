@@ -22,29 +22,30 @@ LOOKS_AT_ALL = frozenset(
         "list domains",
         "list sessions",
         "end session",
-        "find postmaster",
         "sweep: find",
         "sweep: uploads",
         "sweep: processes",
         "traces: sweep",
+        "sweep: removed accounts",
     }
 )
 
 
 def statements() -> dict[str, Statement]:
-    """Every statement of storage by the name of its constant, those of tasks apart."""
+    """Every statement of storage by its name, those of tasks apart."""
     found: dict[str, Statement] = {}
     for module in pkgutil.walk_packages(storage.__path__, f"{storage.__name__}."):
         if not any(part in module.name for part in ("__main__", ".migrations", ".verify")):
             constants = vars(importlib.import_module(module.name))
-            found |= {name: each for name, each in constants.items() if isinstance(each, Statement)}
+            found |= {each.name: each for each in constants.values() if isinstance(each, Statement)}
     return found
 
 
 def scans(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The nodes that read a table without being told where."""
     kind = plan["Node Type"]
-    if "Relation Name" in plan and "Scan" in kind and kind != "Bitmap Heap Scan" and "Index Cond" not in plan:
+    is_told = "Index Cond" in plan or "TID Cond" in plan
+    if "Relation Name" in plan and "Scan" in kind and kind != "Bitmap Heap Scan" and not is_told:
         yield plan
     for inner in plan.get("Plans", ()):
         yield from scans(inner)

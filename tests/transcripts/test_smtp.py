@@ -1,8 +1,8 @@
 """Dialogues with the SMTP door, each without sockets and over a real one.
 
-A file is lines: `given ADDRESS`, `setting NAME VALUE`, `C:` a line of the client (those in a row are one write), `R:`
-octets with escapes and no line end, `S:` a line of the server with ... for anything, `closed`, and `kept ADDRESS COUNT
-TEXT…`, which asks what lies in INBOX. The rule: a dialogue names everything that it depends on.
+A file is lines: `given ADDRESS`, `alias ADDRESS TARGET…`, `setting NAME VALUE`, `C:` a line of the client (those in a
+row are one write), `R:` octets with escapes and no line end, `S:` a line of the server with ... for anything, `closed`,
+and `kept ADDRESS COUNT TEXT…`, which asks what lies in INBOX. The rule: a dialogue names everything that it depends on.
 """
 
 import asyncio
@@ -108,11 +108,15 @@ async def check(
         word, _, rest = line.partition(" ")
         if word == "given":
             await store.accounts.add_account(rest, b"secret")
+        elif word == "alias":
+            address, *targets = rest.split()
+            await store.aliases.add(address, targets)
         elif word == "setting":
             name, _, value = rest.partition(" ")
             values[name] = value
     async with asyncio.timeout(BOUND), wire(store, Settings(**values)) as client:
-        await play([line for line in lines if not line.startswith(("given ", "setting "))], client, store)
+        given = ("given ", "alias ", "setting ")
+        await play([line for line in lines if not line.startswith(given)], client, store)
 
 
 async def play(lines: list[str], client: Wire, store: MemoryStore) -> None:
@@ -145,7 +149,7 @@ async def play(lines: list[str], client: Wire, store: MemoryStore) -> None:
 
 async def kept(store: MemoryStore, address: str) -> list[bytes]:
     """The messages in an account's INBOX, octet for octet."""
-    recipient = await store.accounts.resolve(address)
+    (recipient,) = await store.accounts.resolve(address)
     key = MailboxKey(recipient.account_id, recipient.mailbox_id)
     _, status = await store.mailboxes.status(recipient.account_id, INBOX)
     return [

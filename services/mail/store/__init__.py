@@ -7,6 +7,7 @@ network) and `tests.fakes.memory`. One contract suite runs against all three. Th
 from dataclasses import dataclass
 
 from services.mail.store.accounts import Accounts
+from services.mail.store.aliases import Aliases
 from services.mail.store.changes import Changes
 from services.mail.store.deliveries import Deliveries
 from services.mail.store.mailboxes import Mailboxes
@@ -30,3 +31,4 @@ class Store:
     sessions: Sessions
     traces: Traces
     upkeep: Upkeep
+    aliases: Aliases

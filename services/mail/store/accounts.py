@@ -27,14 +27,6 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
-class AccountPage:
-    """Accounts by address; `next_page_token` is "" on the last page."""
-
-    accounts: Sequence[Account]
-    next_page_token: str
-
-
-@dataclass(frozen=True, slots=True)
 class Usage:
     """What an account holds now, and what it may hold."""
 
@@ -44,8 +36,17 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class AccountPage:
+    """Accounts by address, and what each holds; `next_page_token` is "" on the last page."""
+
+    accounts: Sequence[Account]
+    next_page_token: str
+    usages: Sequence[Usage] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Recipient:
-    """Where a letter to an address goes: the account and its INBOX."""
+    """Where a letter goes: the account, its INBOX and its own address."""
 
     account_id: int
     mailbox_id: int
@@ -63,6 +64,13 @@ class Accounts(Protocol):
         """All our domains, in order."""
         ...
 
+    async def remove_domain(self, domain: str) -> None:
+        """Takes no more mail for a domain that has neither accounts nor aliases.
+
+        Raises DomainInUse, DomainUnknown, InvalidAddress.
+        """
+        ...
+
     async def add_account(self, address: str, password: bytes, quota: Quota = Quota()) -> Account:
         """Makes an account with an INBOX and the folders of `mailboxes.DEFAULT_FOLDERS`, subscribed.
 
@@ -72,11 +80,18 @@ class Accounts(Protocol):
         ...
 
     async def find_account(self, address: str) -> Account:
-        """The account of an address or alias. Raises AccountUnknown, InvalidAddress."""
+        """The account of an address; an alias is none. Raises AccountUnknown, InvalidAddress."""
         ...
 
     async def list_accounts(self, page_size: int, page_token: str = "") -> AccountPage:
         """Accounts in the order of their addresses."""
+        ...
+
+    async def remove_account(self, account_id: int) -> None:
+        """Removes an account from all aliases, asks its sessions to end, and removes its mail in a while.
+
+        From now on it neither logs in nor takes mail, and its address is free. Raises AccountUnknown.
+        """
         ...
 
     async def set_password(self, account_id: int, password: bytes) -> None:
@@ -99,10 +114,12 @@ class Accounts(Protocol):
         """
         ...
 
-    async def resolve(self, address: str, size: int = 0) -> Recipient:
-        """Where a letter of about `size` octets to this address goes. RFC 5321 §3.6.2.
+    async def resolve(self, address: str, size: int = 0) -> Sequence[Recipient]:
+        """The accounts that a letter of about `size` octets to this address goes to, each once. RFC 5321 §3.6.2, §3.9.
 
-        Raises RecipientUnknown, InvalidAddress, AccountDisabled, OverQuota.
+        The address itself counts first, then without its +detail, then the catch-all of its domain. Of several
+        accounts those that are closed are left out, and one that is full refuses the letter for all.
+        Raises RecipientUnknown, InvalidAddress, AccountDisabled, OverQuota, LimitExceeded.
         """
         ...
 

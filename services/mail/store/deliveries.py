@@ -6,12 +6,15 @@ The rule: a delivery that returned is durable, and takes effect once for its req
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Protocol
+from typing import Final, Protocol
 from uuid import UUID
 
 from services.mail.errors import MailError
 from services.mail.store.mailboxes import MailboxKey
 from services.mail.store.messages import Appended, Body
+
+# Copies that one delivery makes.
+MOST_ADDRESSEES: Final = 1000
 
 
 class Mode(Enum):

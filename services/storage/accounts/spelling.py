@@ -7,7 +7,7 @@ address is unique.
 from functools import lru_cache
 from typing import Final
 
-from services.mail.address import canonical, parse_mailbox
+from services.mail.address import canonical, parse_domain, parse_mailbox
 from services.mail.errors import InvalidAddress
 
 POSTMASTER: Final = "postmaster"
@@ -24,8 +24,23 @@ def canonical_address(address: str) -> str:
     return found
 
 
+def alias_address(address: str) -> str:
+    """An alias's one spelling: an address, `@domain` for a catch-all, or `postmaster`. Raises InvalidAddress."""
+    if address.lower() == POSTMASTER:
+        return POSTMASTER
+    if address.startswith("@"):
+        return f"@{parse_domain(address[1:])}"
+    return canonical_address(address)
+
+
 def candidates(address: str) -> list[str]:
-    """The addresses under which a letter's recipient may be known, the best first: itself, then without +detail."""
-    local, _, domain = address.rpartition("@")
+    """The addresses under which a letter's recipient may be known, the best first.
+
+    Itself, then without +detail, then the catch-all of its domain.
+    """
+    local, at, domain = address.rpartition("@")
+    if not at:
+        return [address]
     user, plus, _ = local.partition("+")
-    return [address, f"{user}@{domain}"] if plus and user else [address]
+    bare = [f"{user}@{domain}"] if plus and user else []
+    return [address, *bare, f"@{domain}"]

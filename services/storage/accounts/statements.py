@@ -12,7 +12,20 @@ ADD_DOMAIN: Final = Statement(
 # Scans domains; there are few.
 LIST_DOMAINS: Final = Statement("list domains", "SELECT domain FROM domains ORDER BY domain")
 
-# Unique by the primary key of addresses; everything else follows from the row that was won there. names, uses: INBOX
+# Holds the directory. Primary key of domains, index addresses_by_domain.
+REMOVE_DOMAIN: Final = Statement(
+    "remove domain",
+    """
+    WITH used AS MATERIALIZED (
+        SELECT FROM addresses WHERE substring(address from '[^@]*$') = %(domain)s LIMIT 1
+    ), gone AS (
+        DELETE FROM domains WHERE domain = %(domain)s AND NOT EXISTS (SELECT FROM used) RETURNING domain
+    )
+    SELECT EXISTS (SELECT FROM domains WHERE domain = %(domain)s), EXISTS (SELECT FROM used), count(*) FROM gone
+    """,
+)
+
+# Holds the directory: the address is free for as long, and the domain stays. names, uses: INBOX
 # and the folders that every account begins with.
 ADD_ACCOUNT: Final = Statement(
     "add account",
@@ -53,7 +66,7 @@ ADD_ACCOUNT: Final = Statement(
 )
 
 _ACCOUNT: Final = """
-    SELECT a.account_id, a.address, a.is_enabled, s.quota_bytes, s.quota_messages
+    SELECT a.account_id, a.address, a.is_enabled, s.quota_bytes, s.quota_messages, s.used_bytes, s.used_messages
     FROM accounts a CROSS JOIN LATERAL (SELECT * FROM account_state q WHERE q.account_id = a.account_id OFFSET 0) s
 """
 
@@ -151,7 +164,8 @@ FORGET_FAILURES: Final = Statement(
     "forget login failures", "DELETE FROM login_failures WHERE key = %(login_key)s"
 )
 
-# Primary keys of addresses, accounts and account_state; mailboxes by name. Of each number's addresses the first counts.
+# Primary keys of addresses, accounts and account_state; mailboxes by name. Of each number's addresses the first counts;
+# an alias has no account, and is expanded by a statement of its own.
 RESOLVE: Final = Statement(
     "resolve",
     """
@@ -161,21 +175,24 @@ RESOLVE: Final = Statement(
     FROM unnest(%(numbers)s::bigint[], %(addresses)s::text[], %(sizes)s::bigint[])
         WITH ORDINALITY AS w (number, address, size, rank)
     CROSS JOIN LATERAL (SELECT * FROM addresses WHERE address = w.address OFFSET 0) d
-    CROSS JOIN LATERAL (SELECT is_enabled FROM accounts WHERE account_id = d.account_id OFFSET 0) a
-    CROSS JOIN LATERAL (SELECT * FROM account_state WHERE account_id = d.account_id OFFSET 0) s
-    CROSS JOIN LATERAL (SELECT mailbox_id FROM mailboxes WHERE account_id = d.account_id AND name = 'INBOX' OFFSET 0) b
+    LEFT JOIN LATERAL (SELECT is_enabled FROM accounts WHERE account_id = d.account_id OFFSET 0) a ON true
+    LEFT JOIN LATERAL (SELECT * FROM account_state WHERE account_id = d.account_id OFFSET 0) s ON true
+    LEFT JOIN LATERAL (
+        SELECT mailbox_id FROM mailboxes WHERE account_id = d.account_id AND name = 'INBOX' OFFSET 0
+    ) b ON true
     ORDER BY w.number, w.rank
     """,
 )
 
-# The oldest account stands in for a postmaster that nobody named (RFC 5321 §4.5.1). Scans addresses; asked rarely.
+# A postmaster that nobody named (RFC 5321 §4.5.1): the alias `postmaster`, or else the oldest account. Primary keys of
+# domains and addresses, index accounts_enabled.
 POSTMASTER: Final = Statement(
     "find postmaster",
     """
-    SELECT a.address FROM accounts a, domains d
-    WHERE a.is_enabled AND right(a.address, length(d.domain) + 1) = '@' || d.domain
-        AND (%(domain)s = '' OR d.domain = %(domain)s)
-    ORDER BY split_part(a.address, '@', 1) <> 'postmaster', d.created_at, a.account_id LIMIT 1
+    SELECT coalesce(
+        (SELECT address FROM addresses WHERE address = 'postmaster'),
+        (SELECT address FROM accounts WHERE is_enabled AND account_id > 0 ORDER BY account_id LIMIT 1)
+    ) WHERE %(domain)s = '' OR EXISTS (SELECT FROM domains WHERE domain = %(domain)s)
     """,
 )
 

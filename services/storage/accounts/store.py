@@ -6,29 +6,31 @@ from collections.abc import Sequence
 from typing import Final
 from weakref import WeakValueDictionary
 
-from psycopg.errors import UniqueViolation
-
 from services.mail.address import parse_domain
 from services.mail.errors import (
     AccountDisabled,
     AccountUnknown,
     AddressInUse,
     BadCredentials,
+    DomainInUse,
     DomainUnknown,
     InvalidAddress,
     InvalidArgument,
+    LimitExceeded,
     OverQuota,
     RecipientUnknown,
     TooManyAttempts,
 )
 from services.mail.store.accounts import Account, AccountPage, Quota, Recipient, Usage
+from services.mail.store.aliases import MOST_REACHED
 from services.mail.store.mailboxes import DEFAULT_FOLDERS, INBOX
-from services.storage.accounts import statements
+from services.storage.accounts import removal, statements
 from services.storage.accounts.passwords import Passwords
 from services.storage.accounts.resolver import Resolver
 from services.storage.accounts.spelling import POSTMASTER, candidates, canonical_address
+from services.storage.aliases.statements import CUT, EXPAND
 from services.storage.arrays import Bigints, Texts
-from services.storage.transaction import Database, Row, Values
+from services.storage.transaction import DIRECTORY, Database, Row, Values
 
 # Seconds to wait after the first failure that is not free, the second, and so on.
 DELAYS: Final = (2, 4, 8, 15)
@@ -61,6 +63,16 @@ class PostgresAccounts:
         """See the port."""
         return [row[0] for row in await self._database.read(statements.LIST_DOMAINS, {})]
 
+    async def remove_domain(self, domain: str) -> None:
+        """See the port."""
+        values = {"domain": parse_domain(domain)}
+        rows = await self._database.transact([DIRECTORY], (statements.REMOVE_DOMAIN, values))
+        is_ours, is_used, _ = rows[0][0]
+        if not is_ours:
+            raise DomainUnknown
+        if is_used:
+            raise DomainInUse(f"{values['domain']} still has accounts or aliases")
+
     async def add_account(self, address: str, password: bytes, quota: Quota = _UNBOUNDED) -> Account:
         """See the port."""
         canonical = canonical_address(address)
@@ -74,10 +86,8 @@ class PostgresAccounts:
             "names": Texts([INBOX, *(name for name, _ in DEFAULT_FOLDERS)]),
             "uses": Texts(["", *(use for _, use in DEFAULT_FOLDERS)]),
         }
-        try:
-            account_id, is_ours = (await self._database.write(statements.ADD_ACCOUNT, values))[0]
-        except UniqueViolation:
-            raise AddressInUse(f"{canonical} is taken") from None
+        rows = await self._database.transact([DIRECTORY], (statements.ADD_ACCOUNT, values))
+        account_id, is_ours = rows[0][0]
         if not is_ours:
             raise DomainUnknown(f"{values['domain']} is not one of our domains")
         if account_id is None:
@@ -96,7 +106,20 @@ class PostgresAccounts:
         size = min(max(page_size, 1), MAX_PAGE)
         rows = await self._database.read(statements.LIST_ACCOUNTS, {"after": page_token, "limit": size + 1})
         accounts = [_account(row) for row in rows[:size]]
-        return AccountPage(accounts, accounts[-1].address if len(rows) > size else "")
+        usages = [Usage(row[5], row[6], each.quota) for row, each in zip(rows, accounts, strict=False)]
+        return AccountPage(accounts, accounts[-1].address if len(rows) > size else "", usages)
+
+    async def remove_account(self, account_id: int) -> None:
+        """See the port."""
+        found = await self._database.read(removal.ADDRESS, {"account_id": account_id})
+        if not found:
+            raise AccountUnknown
+        cut = {"address": found[0][0], "account_id": account_id, "targets": Texts()}
+        rows = await self._database.transact(
+            [DIRECTORY, account_id], (CUT, cut), (removal.REMOVE, {"account_id": account_id})
+        )
+        if not rows[1]:
+            raise AccountUnknown
 
     async def set_password(self, account_id: int, password: bytes) -> None:
         """See the port."""
@@ -170,23 +193,22 @@ class PostgresAccounts:
             await asyncio.sleep(TURN_SECONDS)
         raise TooManyAttempts
 
-    async def resolve(self, address: str, size: int = 0) -> Recipient:
+    async def resolve(self, address: str, size: int = 0) -> Sequence[Recipient]:
         """See the port. `postmaster` alone, or of a domain of ours, always reaches somebody."""
-        is_bare = address.lower() == POSTMASTER
-        canonical = f"{POSTMASTER}@" if is_bare else canonical_address(address)
-        row = None if is_bare else await self._resolver.find(candidates(canonical), size)
-        if row is None and canonical.startswith(f"{POSTMASTER}@"):
-            domain = canonical.rpartition("@")[2]
-            found = await self._database.read(statements.POSTMASTER, {"domain": domain})
-            row = await self._resolver.find([found[0][0]], size) if found else None
+        canonical = POSTMASTER if address.lower() == POSTMASTER else canonical_address(address)
+        row = await self._resolver.find(candidates(canonical), size)
+        local, _, domain = canonical.rpartition("@")
+        if row is None and POSTMASTER in (local, canonical):
+            values = {"domain": domain if local else ""}
+            named = await self._database.read(statements.POSTMASTER, values)
+            row = await self._resolver.find([name for (name,) in named if name], size)
         if row is None:
             raise RecipientUnknown
-        found_address, account_id, is_enabled, mailbox_id, fits = row
-        if not is_enabled:
-            raise AccountDisabled
-        if not fits:
-            raise OverQuota
-        return Recipient(account_id, mailbox_id, found_address)
+        found_address, account_id = row[:2]
+        if account_id is not None:
+            return _recipients([row])
+        alias = {"address": found_address, "size": max(size, 0), "limit": MOST_REACHED + 1}
+        return _recipients(await self._database.read(EXPAND, alias))
 
     async def usage(self, account_id: int) -> Usage:
         """See the port."""
@@ -204,6 +226,20 @@ class PostgresAccounts:
 
 def _account(row: Row) -> Account:
     return Account(row[0], row[1], row[2], Quota(row[3], row[4]))
+
+
+def _recipients(rows: Sequence[Row]) -> list[Recipient]:
+    """Those of the rows of RESOLVE or EXPAND that take the letter. Raises what `resolve` does."""
+    if not rows:
+        raise RecipientUnknown
+    if len(rows) > MOST_REACHED:
+        raise LimitExceeded(f"the alias leads to more than {MOST_REACHED} accounts")
+    taken = [row for row in rows if row[2]]
+    if not taken:
+        raise AccountDisabled
+    if not all(fits for *_, fits in taken):
+        raise OverQuota
+    return [Recipient(account_id, mailbox_id, address) for address, account_id, _, mailbox_id, _ in taken]
 
 
 def _check_quota(quota: Quota) -> None:

@@ -7,7 +7,7 @@ from typing import Final
 from uuid import UUID
 
 from services.mail.errors import InvalidArgument, MailboxNotFound, MailError, OverQuota, StoreUnavailable
-from services.mail.store.deliveries import Addressee, Delivered, Letter, Mode, Placed
+from services.mail.store.deliveries import MOST_ADDRESSEES, Addressee, Delivered, Letter, Mode, Placed
 from services.mail.store.mailboxes import MailboxKey
 from services.mail.store.messages import Appended
 from services.storage.arrays import Bigints
@@ -19,7 +19,6 @@ from services.storage.messages.keywords import Keywords, split
 from services.storage.traces.recorder import Recorder
 from services.storage.transaction import Database
 
-MAX_ADDRESSEES: Final = 1000
 MAX_HEAD_OCTETS: Final = 64 * 1024
 
 REFUSALS: Final[dict[int, type[MailError]]] = {
@@ -48,8 +47,8 @@ class PostgresDeliveries:
 
     async def deliver(self, letter: Letter) -> Delivered:
         """See the port."""
-        if not 1 <= len(letter.addressees) <= MAX_ADDRESSEES:
-            raise InvalidArgument(f"a letter has 1 to {MAX_ADDRESSEES} addressees")
+        if not 1 <= len(letter.addressees) <= MOST_ADDRESSEES:
+            raise InvalidArgument(f"a letter has 1 to {MOST_ADDRESSEES} addressees")
         longest = max(len(addressee.head) for addressee in letter.addressees)
         if longest > MAX_HEAD_OCTETS:
             raise InvalidArgument(f"a head has at most {MAX_HEAD_OCTETS} octets")
@@ -74,8 +73,8 @@ class PostgresDeliveries:
         self, request_id: UUID, mailboxes: Sequence[MailboxKey]
     ) -> Sequence[Appended | MailError]:
         """See the port."""
-        if not 1 <= len(mailboxes) <= MAX_ADDRESSEES:
-            raise InvalidArgument(f"a request was about 1 to {MAX_ADDRESSEES} mailboxes")
+        if not 1 <= len(mailboxes) <= MOST_ADDRESSEES:
+            raise InvalidArgument(f"a request was about 1 to {MOST_ADDRESSEES} mailboxes")
         copies = Counter(mailbox.account_id for mailbox in mailboxes)
         values = {
             "accounts": Bigints(copies.keys()),

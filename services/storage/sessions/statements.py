@@ -39,9 +39,16 @@ CLOSED: Final = Statement(
     "DELETE FROM sessions WHERE session_id = ANY(%(session_ids)s) AND process_id = %(process_id)s",
 )
 
-# Index sessions_by_process.
+# Index sessions_by_process, primary key of removed_accounts: a session may be written after its account went.
 ENDING: Final = Statement(
-    "sessions to end", "SELECT session_id FROM sessions WHERE process_id = %(process_id)s AND is_ending"
+    "sessions to end",
+    """
+    SELECT s.session_id FROM sessions s
+    LEFT JOIN LATERAL (
+        SELECT account_id FROM removed_accounts WHERE account_id = s.account_id OFFSET 0
+    ) r ON true
+    WHERE s.process_id = %(process_id)s AND (s.is_ending OR r.account_id IS NOT NULL)
+    """,
 )
 
 # Primary key of sessions, or a scan for all accounts; bounded.

@@ -1,4 +1,5 @@
-"""Removes what nobody may need any more: dead messages, old requests, the tail of the log, abandoned uploads.
+"""Removes what nobody may need any more: dead messages, old requests, the tail of the log, abandoned uploads, and what
+removed accounts held.
 
 The rule: one copy of storage sweeps at a time (an advisory lock on a connection of its own), a transaction an account,
 and a failure waits for the next round.
@@ -13,6 +14,7 @@ import psycopg
 
 from services.mail.errors import StoreUnavailable
 from services.plumbing import logs
+from services.storage.accounts import removal
 from services.storage.sweep import statements
 from services.storage.traces import statements as traces
 from services.storage.transaction import Database
@@ -21,6 +23,7 @@ log = logs.get(__name__)
 
 _SWEEPING: Final = 7_236_178_802
 PAGE_ACCOUNTS: Final = 500
+PAGE_ROWS: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,8 @@ class Sweeper:
                     # One account that cannot be swept now must not keep the others from it.
                     log.warning("account not swept", account_id=account_id, reason=error.text)
             after = rows[-1][0]
+        for account_id, is_over in await self._database.read(removal.REMOVED, {}):
+            await self._sweep_removed(account_id, is_over)
         while (await self._database.write(statements.SWEEP_UPLOADS, {"upload_seconds": own.upload_seconds}))[
             0
         ][0]:
@@ -121,3 +126,12 @@ class Sweeper:
                 (statements.SWEEP_CHANGES, values),
                 (statements.SWEEP_BLOCKS, values),
             )
+
+    async def _sweep_removed(self, account_id: int, is_over: bool) -> None:
+        """is_over: nobody adds to it any more, so that it may be forgotten."""
+        values = {"account_id": account_id}
+        for each in removal.LEFT:
+            while (await self._database.write(each, {**values, "limit": PAGE_ROWS}))[0][0]:
+                continue
+        if is_over:
+            await self._database.write(removal.FORGET, values)

@@ -9,15 +9,19 @@ from services.mail.errors import (
     AccountUnknown,
     AddressInUse,
     BadCredentials,
+    DomainInUse,
     DomainUnknown,
     InvalidAddress,
     InvalidArgument,
+    LimitExceeded,
     RecipientUnknown,
 )
 from services.mail.store.accounts import Account, AccountPage, Quota, Recipient, Usage
+from services.mail.store.aliases import MOST_REACHED
 from services.mail.store.changes import ChangeKind
 from services.mail.store.mailboxes import DEFAULT_FOLDERS, INBOX
 from services.storage.accounts.spelling import POSTMASTER, candidates, canonical_address
+from tests.fakes.memory.aliases import drop_empty
 from tests.fakes.memory.state import Ledger, State
 
 MAX_PASSWORD_OCTETS = 4096
@@ -40,15 +44,25 @@ class MemoryAccounts:
         """In order."""
         return sorted(self.state.domains)
 
+    async def remove_domain(self, domain: str) -> None:
+        """Takes no more mail for a domain."""
+        canonical = parse_domain(domain)
+        if canonical not in self.state.domains:
+            raise DomainUnknown
+        if any(name.rpartition("@")[2] == canonical for name in (*self._addresses(), *self.state.aliases)):
+            raise DomainInUse
+        self.state.domains.remove(canonical)
+
     async def add_account(self, address: str, password: bytes, quota: Quota = UNBOUNDED) -> Account:
         """Makes an account with an INBOX and the default folders."""
         canonical = canonical_address(address)
         _check(quota, password)
         if canonical.rpartition("@")[2] not in self.state.domains:
             raise DomainUnknown
-        if self._find(canonical) is not None:
+        if canonical in self._addresses() or canonical in self.state.aliases:
             raise AddressInUse
-        account = Account(len(self.state.ledgers) + 1, canonical, True, quota)
+        self.state.last_account_id += 1
+        account = Account(self.state.last_account_id, canonical, True, quota)
         ledger = self.state.ledgers[account.account_id] = Ledger(account, password)
         made = [ledger.add_folder(*each, self.state.now()) for each in ((INBOX, ""), *DEFAULT_FOLDERS)]
         ledger.subscribed |= {folder.mailbox.name for folder in made}
@@ -64,10 +78,18 @@ class MemoryAccounts:
 
     async def list_accounts(self, page_size: int, page_token: str = "") -> AccountPage:
         """In the order of addresses; the token is the last address told."""
-        accounts = sorted((ledger.account for ledger in self._ledgers()), key=lambda account: account.address)
-        rest = [account for account in accounts if account.address > page_token]
+        rest = [row for row in sorted(self._addresses().items()) if row[0] > page_token]
         page = rest[: max(page_size, 1)]
-        return AccountPage(page, page[-1].address if len(rest) > len(page) else "")
+        return AccountPage(
+            [ledger.account for _, ledger in page],
+            page[-1][0] if len(rest) > len(page) else "",
+            [Usage(*ledger.used(), ledger.account.quota) for _, ledger in page],
+        )
+
+    async def remove_account(self, account_id: int) -> None:
+        """Removes an account with all that it holds, and asks its sessions to end."""
+        drop_empty(self.state, [self.state.ledger(account_id).account.address])
+        del self.state.ledgers[account_id]
 
     async def set_password(self, account_id: int, password: bytes) -> None:
         """Replaces the password."""
@@ -95,33 +117,42 @@ class MemoryAccounts:
             raise AccountDisabled
         return ledger.account
 
-    async def resolve(self, address: str, size: int = 0) -> Recipient:
-        """Without +detail where nobody has that; postmaster reaches the first account where it is nobody's."""
-        is_bare = address.lower() == POSTMASTER
-        canonical = f"{POSTMASTER}@" if is_bare else canonical_address(address)
-        found = [ledger for name in candidates(canonical) if (ledger := self._find(name)) is not None]
-        local, _, domain = canonical.rpartition("@")
-        if not found and local == POSTMASTER and (is_bare or domain in self.state.domains):
-            ledgers = self._ledgers()
-            found = [ledger for ledger in ledgers if ledger.account.address.endswith(f"@{domain}")] or ledgers
-        if not found:
+    async def resolve(self, address: str, size: int = 0) -> Sequence[Recipient]:
+        """Every account that an address leads to; postmaster is the first one where it is nobody."""
+        canonical = POSTMASTER if address.lower() == POSTMASTER else canonical_address(address)
+        ours, (local, _, domain) = self._addresses(), canonical.rpartition("@")
+        names = candidates(canonical)
+        if canonical == POSTMASTER or (local == POSTMASTER and domain in self.state.domains):
+            open_accounts = [name for name, ledger in ours.items() if ledger.account.is_enabled]
+            names += [POSTMASTER, *open_accounts]
+        known = ours.keys() | self.state.aliases.keys()
+        name = next((each for each in names if each in known), None)
+        if name is None:
             raise RecipientUnknown
-        if not found[0].account.is_enabled:
+        found = [ours[each] for each in sorted(self.state.reached([name])) if each in ours]
+        if len(found) > MOST_REACHED:
+            raise LimitExceeded
+        taken = [ledger for ledger in found if ledger.account.is_enabled]
+        if not taken:
             raise AccountDisabled
-        found[0].check_room(max(size, 0), 1)
-        inbox = found[0].folder(INBOX).mailbox.key
-        return Recipient(inbox.account_id, inbox.mailbox_id, found[0].account.address)
+        for ledger in taken:
+            ledger.check_room(max(size, 0), 1)
+        inboxes = [ledger.folder(INBOX).mailbox.key for ledger in taken]
+        return [
+            Recipient(key.account_id, key.mailbox_id, ledger.account.address)
+            for key, ledger in zip(inboxes, taken, strict=True)
+        ]
 
     async def usage(self, account_id: int) -> Usage:
         """What the account holds."""
         ledger = self.state.ledger(account_id)
         return Usage(*ledger.used(), ledger.account.quota)
 
-    def _ledgers(self) -> list[Ledger]:
-        return list(self.state.ledgers.values())
+    def _addresses(self) -> dict[str, Ledger]:
+        return self.state.accounts_by_address()
 
     def _find(self, canonical: str) -> Ledger | None:
-        return next((ledger for ledger in self._ledgers() if ledger.account.address == canonical), None)
+        return self._addresses().get(canonical)
 
 
 def _check(quota: Quota, password: bytes) -> None:

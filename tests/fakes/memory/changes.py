@@ -73,7 +73,7 @@ class MemoryWatch:
     async def _follow(self) -> AsyncIterator[Change | Fallen]:
         while not self.is_closed:
             self.touched.clear()
-            events = [self.touched, *(self.state.ledgers[account_id].changed for account_id in self.marks)]
+            events = [self.touched, *(ledger.changed for ledger in self._ledgers())]
             self._gather()
             while self.waiting and not self.is_closed:
                 yield self.waiting.popleft()
@@ -81,9 +81,14 @@ class MemoryWatch:
             if not self.touched.is_set() and not any(event.is_set() for event in events):
                 await _any(events)
 
+    def _ledgers(self) -> list[Ledger]:
+        """Of the followed accounts those that were not removed."""
+        return [self.state.ledgers[each] for each in self.marks if each in self.state.ledgers]
+
     def _gather(self) -> None:
-        for account_id, mark in self.marks.items():
-            ledger = self.state.ledgers[account_id]
+        for ledger in self._ledgers():
+            account_id = ledger.account.account_id
+            mark = self.marks[account_id]
             if mark < ledger.log_floor:
                 self.waiting.append(Fallen(account_id, ledger.modseq))
             else:

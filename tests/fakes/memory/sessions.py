@@ -26,8 +26,12 @@ class MemorySessions:
             state.sessions[session.session_id] = (process.process_id, session)
         for session_id in closed:
             state.sessions.pop(session_id, None)
-        own = [key for key, (owner, _) in state.sessions.items() if owner == process.process_id]
-        return [session_id for session_id in own if session_id in state.ending]
+        own = [session for owner, session in state.sessions.values() if owner == process.process_id]
+        return [
+            session.session_id
+            for session in own
+            if session.session_id in state.ending or session.account_id not in state.ledgers
+        ]
 
     async def list(self, account_id: int | None = None) -> Sequence[Session]:
         """Sessions of living processes."""

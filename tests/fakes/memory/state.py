@@ -159,7 +159,9 @@ class State:
     clock: Callable[[], float]
     max_message_octets: int
     domains: set[str] = field(default_factory=set)
+    aliases: dict[str, set[str]] = field(default_factory=dict)
     ledgers: dict[int, Ledger] = field(default_factory=dict)
+    last_account_id: int = 0
     processes: dict[UUID, tuple[Process, float]] = field(default_factory=dict)
     sessions: dict[UUID, tuple[UUID, Session]] = field(default_factory=dict)
     ending: set[UUID] = field(default_factory=set)
@@ -170,6 +172,19 @@ class State:
     def now(self) -> int:
         """Seconds since 1970."""
         return int(self.clock())
+
+    def accounts_by_address(self) -> dict[str, Ledger]:
+        """Every account."""
+        return {ledger.account.address: ledger for ledger in self.ledgers.values()}
+
+    def reached(self, addresses: Collection[str]) -> set[str]:
+        """These and whatever they lead to, accounts and aliases."""
+        found: set[str] = set()
+        new = set(addresses)
+        while new:
+            found |= new
+            new = {target for address in new for target in self.aliases.get(address, ())} - found
+        return found
 
     def ledger(self, account_id: int) -> Ledger:
         """Raises AccountUnknown."""

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from services.mail.store import Store
 from tests.fakes.memory.accounts import MemoryAccounts
+from tests.fakes.memory.aliases import MemoryAliases
 from tests.fakes.memory.changes import MemoryChanges
 from tests.fakes.memory.deliveries import MemoryDeliveries
 from tests.fakes.memory.mailboxes import MemoryMailboxes
@@ -43,4 +44,5 @@ class MemoryStore(Store):
             sessions=MemorySessions(state),
             traces=MemoryTraces(state),
             upkeep=MemoryUpkeep(state),
+            aliases=MemoryAliases(state),
         )

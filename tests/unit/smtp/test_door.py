@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from services.mail.store.deliveries import MOST_ADDRESSEES
 from services.mail.store.mailboxes import INBOX, MailboxKey, MailboxStatus
 from services.plumbing.net.tls import TlsContext
 from services.smtp.door import Door
@@ -62,7 +63,7 @@ async def opened(
 
 
 async def status(store: MemoryStore) -> tuple[MailboxKey, MailboxStatus]:
-    recipient = await store.accounts.resolve("alice@example.com")
+    (recipient,) = await store.accounts.resolve("alice@example.com")
     key = MailboxKey(recipient.account_id, recipient.mailbox_id)
     return key, (await store.mailboxes.status(recipient.account_id, INBOX))[1]
 
@@ -195,3 +196,23 @@ async def test_starttls_drops_what_was_injected_and_the_letter_says_so(door_tls:
         key, _ = await status(store)
         kept = b"".join([part async for part in store.messages.read(key, 1, 0, 2**31)])
         assert b" with ESMTPS id " in kept
+
+
+async def test_a_letter_has_no_more_copies_than_one_delivery_makes() -> None:
+    """RFC 5321 §4.5.3.1.8: the recipient that is too much is refused for now, and the others get their letter."""
+    async with opened() as (_, store, client):
+        for number in range(MOST_ADDRESSEES):
+            await store.accounts.add_account(f"a{number}@example.com", b"secret")
+        half = MOST_ADDRESSEES // 2
+        for name, first in (("low", 0), ("high", half)):
+            addresses = [f"a{number}@example.com" for number in range(first, first + half)]
+            await store.aliases.add(f"{name}@example.com", addresses)
+        assert (await client.begin_letter()).startswith("354")
+        assert (await client.ask("Subject: one\r\n.")).startswith("250 2.0.0")
+        await client.ask("MAIL FROM:<>", "RCPT TO:<low@example.com>", "RCPT TO:<alice@example.com>")
+        assert (await client.ask("RCPT TO:<high@example.com>")).startswith("452 4.5.3")
+        assert (await client.ask("DATA")).startswith("354")
+        assert (await client.ask("Subject: two\r\n.")).startswith("250 2.0.0")
+        for address, messages in (("alice", 2), ("a0", 1), (f"a{half - 1}", 1), (f"a{half}", 0)):
+            account = await store.accounts.find_account(f"{address}@example.com")
+            assert (await store.accounts.usage(account.account_id)).messages == messages

@@ -40,6 +40,10 @@ class RemoteAccounts:
                 return tuple(domains)
             request.page_token = page.next_page_token
 
+    async def remove_domain(self, domain: str) -> None:
+        request = pb.RemoveDomainRequest(domain=address_to_wire(domain))
+        await self._calls.write(request, pb.RemoveDomainResponse, is_repeatable=False)
+
     async def add_account(self, address: str, password: bytes, quota: Quota = WITHOUT_BOUND) -> Account:
         request = pb.AddAccountRequest(
             address=address_to_wire(address), password=password, quota=convert.quota_to_wire(quota)
@@ -54,7 +58,18 @@ class RemoteAccounts:
     async def list_accounts(self, page_size: int, page_token: str = "") -> AccountPage:
         request = pb.ListAccountsRequest(page_size=page_size, page_token=page_token)
         page = await self._calls.read(request, pb.ListAccountsResponse)
-        return AccountPage(tuple(map(convert.account_from_wire, page.accounts)), page.next_page_token)
+        accounts = tuple(map(convert.account_from_wire, page.accounts))
+        usages = zip(page.usages, accounts, strict=False)
+        return AccountPage(
+            accounts,
+            page.next_page_token,
+            tuple(Usage(used.bytes, used.messages, each.quota) for used, each in usages),
+        )
+
+    async def remove_account(self, account_id: int) -> None:
+        # Never sent again: the second would not find it.
+        request = pb.RemoveAccountRequest(account_id=account_id)
+        await self._calls.write(request, pb.RemoveAccountResponse, is_repeatable=False)
 
     async def set_password(self, account_id: int, password: bytes) -> None:
         request = pb.SetPasswordRequest(account_id=account_id, password=password)
@@ -79,9 +94,10 @@ class RemoteAccounts:
             answer = await self._calls.read(request, pb.AuthenticateResponse)
         return convert.account_from_wire(answer.account)
 
-    async def resolve(self, address: str, size: int = 0) -> Recipient:
+    async def resolve(self, address: str, size: int = 0) -> Sequence[Recipient]:
         request = pb.ResolveRequest(address=address_to_wire(address), size=size)
-        return convert.recipient_from_wire((await self._calls.read(request, pb.ResolveResponse)).recipient)
+        found = await self._calls.read(request, pb.ResolveResponse)
+        return tuple(map(convert.recipient_from_wire, (found.recipient, *found.others)))
 
     async def usage(self, account_id: int) -> Usage:
         usage = await self._calls.read(pb.GetUsageRequest(account_id=account_id), pb.GetUsageResponse)

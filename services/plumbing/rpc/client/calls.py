@@ -16,6 +16,7 @@ from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 from restante.v1 import (
     accounts_pb2,
+    aliases_pb2,
     changes_pb2,
     exchange_pb2,
     mailboxes_pb2,
@@ -65,6 +66,7 @@ def _paths() -> dict[str, str]:
         sessions_pb2,
         traces_pb2,
         upkeep_pb2,
+        aliases_pb2,
     )
     return {
         method.input_type.full_name: f"/{service.full_name}/{method.name}"

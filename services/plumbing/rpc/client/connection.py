@@ -11,6 +11,7 @@ import grpc
 
 from services.mail.store import Store
 from services.plumbing.rpc.client.accounts import RemoteAccounts
+from services.plumbing.rpc.client.aliases import RemoteAliases
 from services.plumbing.rpc.client.calls import Calls, Patience
 from services.plumbing.rpc.client.changes import RemoteChanges
 from services.plumbing.rpc.client.copies import RENEW_SECONDS, Copies, Open, Place
@@ -75,6 +76,7 @@ async def connect(
             sessions=RemoteSessions(calls),
             traces=RemoteTraces(calls),
             upkeep=RemoteUpkeep(calls),
+            aliases=RemoteAliases(calls),
         )
     finally:
         await changes.stop()

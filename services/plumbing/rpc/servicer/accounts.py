@@ -26,6 +26,10 @@ class AccountsServicer:
         page = list(islice(after, size))
         return pb.ListDomainsResponse(domains=page, next_page_token=page[-1] if next(after, "") else "")
 
+    async def remove_domain(self, request: pb.RemoveDomainRequest) -> pb.RemoveDomainResponse:
+        await self._accounts.remove_domain(request.domain)
+        return pb.RemoveDomainResponse()
+
     async def add_account(self, request: pb.AddAccountRequest) -> pb.AddAccountResponse:
         account = await self._accounts.add_account(
             request.address, request.password, convert.quota_from_wire(request.quota)
@@ -40,8 +44,14 @@ class AccountsServicer:
         size = min(request.page_size or MAX_PAGE, MAX_PAGE)
         page = await self._accounts.list_accounts(size, request.page_token)
         return pb.ListAccountsResponse(
-            accounts=map(convert.account_to_wire, page.accounts), next_page_token=page.next_page_token
+            accounts=map(convert.account_to_wire, page.accounts),
+            next_page_token=page.next_page_token,
+            usages=(pb.Usage(bytes=used.bytes, messages=used.messages) for used in page.usages),
         )
+
+    async def remove_account(self, request: pb.RemoveAccountRequest) -> pb.RemoveAccountResponse:
+        await self._accounts.remove_account(request.account_id)
+        return pb.RemoveAccountResponse()
 
     async def set_password(self, request: pb.SetPasswordRequest) -> pb.SetPasswordResponse:
         await self._accounts.set_password(request.account_id, request.password)
@@ -62,8 +72,10 @@ class AccountsServicer:
         return pb.AuthenticateResponse(account=convert.account_to_wire(account))
 
     async def resolve(self, request: pb.ResolveRequest) -> pb.ResolveResponse:
-        recipient = await self._accounts.resolve(request.address, request.size)
-        return pb.ResolveResponse(recipient=convert.recipient_to_wire(recipient))
+        first, *others = map(
+            convert.recipient_to_wire, await self._accounts.resolve(request.address, request.size)
+        )
+        return pb.ResolveResponse(recipient=first, others=others)
 
     async def get_usage(self, request: pb.GetUsageRequest) -> pb.GetUsageResponse:
         usage = await self._accounts.usage(request.account_id)

@@ -16,6 +16,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from restante.v1 import (
     accounts_pb2,
+    aliases_pb2,
     changes_pb2,
     deliveries_pb2,
     exchange_pb2,
@@ -30,6 +31,7 @@ from restante.v1 import (
 from services.mail.store import Store
 from services.plumbing.rpc.errors import NotTaken, status_of
 from services.plumbing.rpc.servicer.accounts import AccountsServicer
+from services.plumbing.rpc.servicer.aliases import AliasesServicer
 from services.plumbing.rpc.servicer.changes import ChangesServicer
 from services.plumbing.rpc.servicer.deliveries import DeliveriesServicer
 from services.plumbing.rpc.servicer.drain import Drain
@@ -87,6 +89,7 @@ def servicers(store: Store) -> list[tuple[ServiceDescriptor, object]]:
         (sessions_pb2.DESCRIPTOR.services_by_name["SessionsService"], SessionsServicer(store.sessions)),
         (traces_pb2.DESCRIPTOR.services_by_name["TracesService"], TracesServicer(store.traces)),
         (upkeep_pb2.DESCRIPTOR.services_by_name["UpkeepService"], UpkeepServicer(store.upkeep)),
+        (aliases_pb2.DESCRIPTOR.services_by_name["AliasesService"], AliasesServicer(store.aliases)),
     ]
 
 
@@ -102,6 +105,7 @@ def service_names() -> list[str]:
         sessions_pb2,
         traces_pb2,
         upkeep_pb2,
+        aliases_pb2,
         exchange_pb2,
     )
     return [
