@@ -1,8 +1,8 @@
 """The stream of calls: in any order, bounded, with deadlines."""
 
 import asyncio
-from dataclasses import dataclass, field, fields
 from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import grpc

@@ -1,8 +1,8 @@
 """Everybody logs in at once, as after a restart."""
 
 import asyncio
-from dataclasses import dataclass, field, fields
 from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
 
 import pytest
 
