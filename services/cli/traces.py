@@ -107,6 +107,8 @@ def _lines(trace: Trace) -> list[str]:
         lines.append(f"    Message-ID  <{trace.message_id}>")
     if trace.kind is TraceKind.DELIVERED:
         lines.append(f"    is          {_place(trace)}")
+    if trace.dsn:
+        lines.append(f"    asked for   {trace.dsn}")
     if trace.detail:
         lines.append(f"    was told    {trace.detail}")
     return lines
@@ -130,6 +132,7 @@ def _json(trace: Trace) -> dict[str, Any]:
         "peer": trace.peer,
         "size": trace.size,
         "detail": trace.detail,
+        "dsn": trace.dsn,
         "account_id": trace.account_id or None,
         "mailbox": trace.mailbox or None,
         "uid": trace.uid or None,

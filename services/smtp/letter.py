@@ -10,7 +10,7 @@ from typing import Final
 from uuid import uuid4
 
 from services.mail.errors import LimitExceeded, MailLoop
-from services.mail.smtp.commands import Mail
+from services.mail.smtp.commands import Mail, Rcpt
 from services.mail.smtp.paths import Path
 from services.mail.store import Store
 from services.mail.store.accounts import Recipient
@@ -33,7 +33,7 @@ class IncomingLetter:
         self.id = self._request_id.hex
         self._origin = origin
         self._store = store
-        self._recipients: dict[MailboxKey, Path] = {}
+        self._recipients: dict[MailboxKey, Rcpt] = {}
         self._chunks: list[bytes] = []
         self._upload: Upload | None = None
 
@@ -45,9 +45,9 @@ class IncomingLetter:
     @property
     def paths(self) -> Collection[Path]:
         """The recipients that its copies name."""
-        return self._recipients.values()
+        return [each.recipient for each in self._recipients.values()]
 
-    def add_recipients(self, path: Path, recipients: Sequence[Recipient]) -> None:
+    def add_recipients(self, command: Rcpt, recipients: Sequence[Recipient]) -> None:
         """Adds a copy for each; two addresses that reach one mailbox make one copy, named by the first.
 
         Raises LimitExceeded, and adds none, where a letter would have more copies than one transaction makes.
@@ -56,7 +56,7 @@ class IncomingLetter:
         if len(self._recipients.keys() | keys) > MOST_ADDRESSEES:
             raise LimitExceeded
         for key in keys:
-            self._recipients.setdefault(key, path)
+            self._recipients.setdefault(key, command)
 
     async def add(self, chunk: bytes) -> None:
         """Takes the next octets of the content; what is too large to be held goes on to the store. Raises MailLoop."""
@@ -95,8 +95,12 @@ class IncomingLetter:
     def _addressees(self) -> list[Addressee]:
         now = int(time.time())
         return [
-            Addressee(key, trace(self._origin, self.mail.sender, path, self.id, now))
-            for key, path in self._recipients.items()
+            Addressee(
+                key,
+                trace(self._origin, self.mail.sender, each.recipient, self.id, now),
+                dsn=f"{self.mail.dsn} {each.dsn}".strip(),
+            )
+            for key, each in self._recipients.items()
         ]
 
     @staticmethod

@@ -11,6 +11,7 @@ from time import perf_counter
 from services.mail.errors import MailError, RecipientUnknown, StoreUnavailable
 from services.mail.smtp import replies
 from services.mail.smtp.commands import (
+    Bdat,
     Data,
     Ehlo,
     Hello,
@@ -30,6 +31,7 @@ from services.mail.smtp.server import (
     BodyChunk,
     BodyEnd,
     BodyRefused,
+    ChunkEnd,
     Event,
     Limits,
     Refused,
@@ -71,6 +73,7 @@ class Session:
         self._letters = 0
         self._is_stopping = False
         self._body_started = 0.0
+        self._body_from = 0
 
     async def run(self) -> None:
         """Talks until one side has had enough."""
@@ -123,7 +126,7 @@ class Session:
         idle = self._settings.idle_seconds
         if self._machine.state is not State.BODY:
             return idle
-        size = self._letter.size if self._letter else 0
+        size = self._letter.size - self._body_from if self._letter else 0
         allowed = idle + size / self._settings.data_octets_per_second
         return max(0.0, min(idle, allowed - (perf_counter() - self._body_started)))
 
@@ -162,12 +165,17 @@ class Session:
             case Rcpt():
                 await self._resolve([event, *self._machine.more_recipients()])
             case Mail():
+                self._error = None
                 self._letter = IncomingLetter(event, self._origin(event), self._store)
                 self._say(replies.SENDER_OK)
             case Data():
-                self._error = None
-                self._body_started = perf_counter()
+                self._begin_body()
                 self._say(replies.SEND_DATA)
+            case Bdat():
+                self._begin_body()
+            case ChunkEnd():
+                error = event.error or self._error
+                self._say(replies.refusal(error) if error else replies.chunk_taken(event.size))
             case Refused():
                 self._say(event.reply)
             case StartTls():
@@ -231,7 +239,7 @@ class Session:
             try:
                 if isinstance(recipients, Exception):
                     raise recipients
-                letter.add_recipients(each.recipient, recipients)
+                letter.add_recipients(each, recipients)
             except Exception as refusal:  # noqa: BLE001 — `_find` has reported what is no refusal
                 reply = replies.refusal(refusal)
                 self._say(reply)
@@ -260,6 +268,11 @@ class Session:
             return error
 
     # The letter
+
+    def _begin_body(self) -> None:
+        """The message, or a chunk of it, comes from now on."""
+        self._body_started = perf_counter()
+        self._body_from = self._letter.size if self._letter else 0
 
     async def _take(self, octets: bytes) -> None:
         letter = self._letter

@@ -212,6 +212,8 @@ bodies = Table(
     Column("content", LargeBinary),
     Column("upload_id", Uuid),
     Column("hash", LargeBinary, nullable=False),
+    # What the sender wants to be told (RFC 3461 §4).
+    Column("dsn", LargeBinary),
     Index("bodies_by_upload", "upload_id", postgresql_where=text("upload_id IS NOT NULL")),
     postgresql_with={"toast_tuple_target": 8160},
 )

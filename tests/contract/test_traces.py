@@ -27,7 +27,7 @@ async def test_a_delivery_is_found_by_each_of_its_names(subject: Subject) -> Non
     heads = [head(f"Sender-{name}@there.test", each) for each in to]
     letter = Letter(
         uuid4(),
-        [Addressee(box, line) for box, line in zip(boxes, heads, strict=True)],
+        [Addressee(box, line, dsn="RET=HDRS NOTIFY=NEVER") for box, line in zip(boxes, heads, strict=True)],
         octets,
         len(octets),
         Mode.ALL,
@@ -44,6 +44,7 @@ async def test_a_delivery_is_found_by_each_of_its_names(subject: Subject) -> Non
     assert one.letter_id == letter.request_id
     assert await traces.find(letter_id=letter.request_id) == found
     assert not await traces.find(letter_id=uuid4())
+    assert one.dsn == "RET=HDRS NOTIFY=NEVER"
     assert one.peer == "192.0.2.7"
     assert one.size == len(heads[0]) + len(octets)
     assert (one.account_id, one.mailbox_id, one.uid) == (*boxes[0], 1)

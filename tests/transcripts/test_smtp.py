@@ -1,7 +1,8 @@
 """Dialogues with the SMTP door, each without sockets and over a real one.
 
 A file is lines: `given ADDRESS`, `alias ADDRESS TARGET…`, `setting NAME VALUE`, `C:` a line of the client (those in a
-row are one write), `R:` octets with escapes and no line end, `S:` a line of the server with ... for anything, `closed`,
+row are one write), `R:` octets with escapes and no line end, `X:` so many octets of a line, `S:` a line of the server
+with ... for anything, `S+:` a reply of any number of lines with this code, `closed`,
 and `kept ADDRESS COUNT TEXT…`, which asks what lies in INBOX. The rule: a dialogue names everything that it depends on.
 """
 
@@ -129,6 +130,9 @@ async def play(lines: list[str], client: Wire, store: MemoryStore) -> None:
         if word == "R:":
             said += rest.encode("latin-1").decode("unicode_escape").encode("latin-1")
             continue
+        if word == "X:":
+            said += b"x" * (int(rest) - 2) + b"\r\n"
+            continue
         if said:
             client.say(said)
             said = b""
@@ -137,6 +141,10 @@ async def play(lines: list[str], client: Wire, store: MemoryStore) -> None:
             assert re.fullmatch(re.escape(rest).replace(r"\.\.\.", ".*"), answer), (
                 f"{answer!r} is not {rest!r}"
             )
+        elif word == "S+:":
+            while (part := await client.lines.readline())[:4] == rest.encode() + b"-":
+                pass
+            assert part.startswith(rest.encode() + b" ")
         elif word == "closed":
             assert await client.lines.read() == b""
         else:

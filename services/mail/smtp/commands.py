@@ -6,14 +6,14 @@ The rule: a command parses or raises `Malformed` with the reply that says why; i
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
 from typing import ClassVar, Final, TypeVar
 
 from services.mail.errors import ProtocolError
-from services.mail.smtp import paths, replies
+from services.mail.smtp import notices, paths, replies
 from services.mail.smtp.paths import Path
 from services.mail.smtp.replies import Reply
 
@@ -25,8 +25,9 @@ class State(IntEnum):
     READY = 1
     SENDER = 2
     RECIPIENTS = 3
-    BODY = 4
-    CLOSED = 5
+    CHUNKS = 4
+    BODY = 5
+    CLOSED = 6
 
 
 class Malformed(ProtocolError):
@@ -122,19 +123,58 @@ def _path(match: re.Match[str], refusal: Reply) -> Path:
     return path
 
 
+def _size(value: str) -> str | None:
+    """RFC 1870 §4."""
+    return value if _SIZE.fullmatch(value) else None
+
+
+def _body(value: str) -> str | None:
+    """RFC 6152 §2."""
+    word = value.upper()
+    return word if word in {"7BIT", "8BITMIME"} else None
+
+
+def _flag(value: str) -> str | None:
+    """A parameter that has no value."""
+    return None if value else "="
+
+
+# What reads the value of a parameter; None where it is none.
+_Readers = Mapping[str, Callable[[str], str | None]]
+_OF_MAIL: Final[_Readers] = {"SIZE": _size, "BODY": _body, "SMTPUTF8": _flag, **notices.OF_MAIL}
+_OF_RCPT: Final[_Readers] = notices.OF_RCPT
+
+
+def _parameters(words: str, readers: _Readers) -> dict[str, str]:
+    """The parameters of MAIL or RCPT by name. RFC 5321 §4.1.2. Raises Malformed."""
+    given: dict[str, str] = {}
+    for word in words.split():
+        keyword, equals, value = word.partition("=")
+        keyword = keyword.upper()
+        reader = readers.get(keyword)
+        if reader is None:
+            raise Malformed(replies.UNKNOWN_PARAMETER)
+        read = reader(value or equals)
+        if read is None or keyword in given:
+            raise Malformed(replies.BAD_PARAMETER)
+        given[keyword] = read
+    return given
+
+
 @command("MAIL", State.READY, State.SENDER)
 @dataclass(frozen=True, slots=True)
 class Mail(Command):
-    """MAIL: RFC 5321 §4.1.1.2. size: octets announced (RFC 1870), 0 where none were."""
+    """MAIL: RFC 5321 §4.1.1.2. size: octets announced (RFC 1870), 0 where none were. dsn: see `notices`."""
 
     sender: Path
     size: int = 0
     is_8bit: bool = False
     smtputf8: bool = False
+    dsn: str = ""
 
     @classmethod
     def parse(cls, argument: str) -> Mail:
-        """Reads the sender and the parameters SIZE, BODY (RFC 6152) and SMTPUTF8 (RFC 6531 §3.4)."""
+        """Reads the sender and the parameters SIZE, BODY (RFC 6152), SMTPUTF8 (RFC 6531 §3.4), RET and ENVID."""
         match = _MAIL.fullmatch(argument)
         if match is None:
             bracketed = _BRACKETED_FROM.fullmatch(argument)
@@ -144,56 +184,63 @@ class Mail(Command):
             if not sender.is_ascii:
                 raise Malformed(replies.NEEDS_SMTPUTF8)
             return cls(sender)
-        return cls._with_parameters(sender, match["parameters"])
-
-    @classmethod
-    def _with_parameters(cls, sender: Path, parameters: str) -> Mail:
-        size, is_8bit, smtputf8, seen = 0, False, False, set()
-        for parameter in parameters.split():
-            keyword, equals, value = parameter.partition("=")
-            keyword = keyword.upper()
-            if keyword in seen:
-                raise Malformed(replies.BAD_PARAMETER)
-            seen.add(keyword)
-            if keyword == "SIZE" and _SIZE.fullmatch(value):
-                size = int(value)
-            elif keyword == "BODY" and value.upper() in {"7BIT", "8BITMIME"}:
-                is_8bit = value.upper() == "8BITMIME"
-            elif keyword == "SMTPUTF8" and not equals:
-                smtputf8 = True
-            else:
-                known = keyword in {"SIZE", "BODY", "SMTPUTF8"}
-                raise Malformed(replies.BAD_PARAMETER if known else replies.UNKNOWN_PARAMETER)
+        given = _parameters(match["parameters"], _OF_MAIL)
+        smtputf8 = "SMTPUTF8" in given
         if not (smtputf8 or sender.is_ascii):
             raise Malformed(replies.NEEDS_SMTPUTF8)
-        return cls(sender, size, is_8bit, smtputf8)
+        return cls(
+            sender,
+            int(given.get("SIZE", 0)),
+            given.get("BODY") == "8BITMIME",
+            smtputf8,
+            notices.rendered(given),
+        )
 
 
 @command("RCPT", State.SENDER, State.RECIPIENTS)
 @dataclass(frozen=True, slots=True)
 class Rcpt(Command):
-    """RCPT: RFC 5321 §4.1.1.3."""
+    """RCPT: RFC 5321 §4.1.1.3. dsn: see `notices`."""
 
     recipient: Path
+    dsn: str = ""
 
     @classmethod
     def parse(cls, argument: str) -> Rcpt:
-        """Reads the recipient; <postmaster> needs no domain (RFC 5321 §4.5.1)."""
+        """Reads the recipient, NOTIFY and ORCPT; <postmaster> needs no domain (RFC 5321 §4.5.1)."""
         match = _RCPT.fullmatch(argument)
         if match is None:
             bracketed = _BRACKETED_TO.fullmatch(argument)
             raise Malformed(replies.BAD_RECIPIENT if bracketed else replies.BAD_RCPT)
-        if match["parameters"]:
-            raise Malformed(replies.UNKNOWN_PARAMETER)
-        if match["postmaster"]:
-            return cls(Path("postmaster"))
-        return cls(_path(match, replies.BAD_RECIPIENT))
+        path = Path("postmaster") if match["postmaster"] else _path(match, replies.BAD_RECIPIENT)
+        given = _parameters(match["parameters"], _OF_RCPT) if match["parameters"] else {}
+        return cls(path, notices.rendered(given))
 
 
 @command("DATA", State.RECIPIENTS, State.BODY)
 @dataclass(frozen=True, slots=True)
 class Data(Command):
     """DATA: RFC 5321 §4.1.1.4."""
+
+
+_CHUNK = re.compile(r"([0-9]{1,20})( +LAST)?", re.ASCII | re.IGNORECASE)
+
+
+@command("BDAT", State.RECIPIENTS, State.BODY)
+@dataclass(frozen=True, slots=True)
+class Bdat(Command):
+    """BDAT: RFC 3030 §2. size: octets of the chunk, which follow the line; is_last: they end the message."""
+
+    size: int
+    is_last: bool
+
+    @classmethod
+    def parse(cls, argument: str) -> Bdat:
+        """Reads both."""
+        match = _CHUNK.fullmatch(argument)
+        if match is None:
+            raise Malformed(replies.BAD_BDAT)
+        return cls(int(match[1]), match[2] is not None)
 
 
 @command("RSET")
@@ -253,7 +300,7 @@ class Quit(Command):
 _USUAL: Final = 128
 
 # Known and not offered: 502 rather than 500 (RFC 5321 §4.2.4).
-_NOT_IMPLEMENTED: Final = frozenset({"EXPN", "BDAT", "AUTH", "TURN", "ETRN", "SEND", "SOML", "SAML", "LHLO"})
+_NOT_IMPLEMENTED: Final = frozenset({"EXPN", "AUTH", "TURN", "ETRN", "SEND", "SOML", "SAML", "LHLO"})
 
 
 def parse(line: bytes) -> Command:

@@ -38,6 +38,12 @@ class Lines:
         self.clear()
         return taken
 
+    def take_some(self, most: int) -> bytes:
+        """Gives the octets that wait, so many at most."""
+        taken = self._buffer[self._position : self._position + most]
+        self._position += len(taken)
+        return taken
+
     def clear(self) -> None:
         """Drops the octets that wait."""
         self._buffer = b""

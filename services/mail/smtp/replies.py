@@ -62,13 +62,18 @@ def accepted(letter_id: str) -> Reply:
     return Reply(250, "2.0.0", f"Stored as {letter_id}")
 
 
+def chunk_taken(size: int) -> Reply:
+    """A chunk that is not the last is here. RFC 3030 §4.2."""
+    return Reply(250, "2.0.0", f"{size} octets taken")
+
+
 SENDER_OK: Final = Reply(250, "2.1.0", "Sender ok")
 RECIPIENT_OK: Final = Reply(250, "2.1.5", "Recipient ok")
 RESET: Final = Reply(250, "2.0.0", "Reset")
 NOTHING_DONE: Final = Reply(250, "2.0.0", "Ok")
 CANNOT_VERIFY: Final = Reply(252, "2.5.0", "Cannot verify here; RCPT answers for a recipient")
 HELP: Final = Reply(
-    214, "2.0.0", "EHLO HELO MAIL RCPT DATA RSET NOOP VRFY HELP STARTTLS QUIT", "See RFC 5321"
+    214, "2.0.0", "EHLO HELO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP STARTTLS QUIT", "See RFC 5321"
 )
 BYE: Final = Reply(221, "2.0.0", "Bye")
 READY_FOR_TLS: Final = Reply(220, "2.0.0", "Ready to start TLS")
@@ -84,6 +89,7 @@ NEEDS_ARGUMENT: Final = Reply(501, "5.5.4", "An argument is missing")
 BAD_HOSTNAME: Final = Reply(501, "5.5.4", "Not a host name or address literal")
 BAD_MAIL: Final = Reply(501, "5.5.4", "Syntax: MAIL FROM:<address> [parameters]")
 BAD_RCPT: Final = Reply(501, "5.5.4", "Syntax: RCPT TO:<address> [parameters]")
+BAD_BDAT: Final = Reply(501, "5.5.4", "Syntax: BDAT octets [LAST]")
 BAD_PARAMETER: Final = Reply(501, "5.5.4", "Malformed or repeated parameter")
 UNKNOWN_PARAMETER: Final = Reply(555, "5.5.4", "Unknown parameter")
 BAD_SENDER: Final = Reply(501, "5.1.7", "Not a valid sender address")
@@ -92,6 +98,7 @@ NEEDS_SMTPUTF8: Final = Reply(553, "5.6.7", "An address outside ASCII needs SMTP
 
 SAY_HELLO: Final = Reply(503, "5.5.1", "EHLO first")
 SAY_MAIL: Final = Reply(503, "5.5.1", "MAIL first")
+CHUNKS_BEGUN: Final = Reply(503, "5.5.1", "BDAT has begun: more of it, or RSET")
 MAIL_ALREADY: Final = Reply(503, "5.5.1", "MAIL was given already")
 NO_RECIPIENTS: Final = Reply(554, "5.5.1", "No valid recipients")
 TLS_ALREADY: Final = Reply(503, "5.5.1", "TLS is active already")

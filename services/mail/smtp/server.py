@@ -12,8 +12,9 @@ from typing import Final
 
 from services.mail.errors import InvalidAddress, LimitExceeded, MailError, MessageTooLarge
 from services.mail.smtp import commands, replies
-from services.mail.smtp.body import BodyScanner
+from services.mail.smtp.body import BodyScanner, ChunkScanner
 from services.mail.smtp.commands import (
+    Bdat,
     Command,
     Data,
     Ehlo,
@@ -69,7 +70,25 @@ class BodyEnd:
     error: MailError | None
 
 
-Event = Command | Refused | BodyChunk | BodyRefused | BodyEnd
+@dataclass(frozen=True, slots=True)
+class ChunkEnd:
+    """A chunk of `size` octets that is not the last is here. error: as of a BodyEnd. RFC 3030 §2."""
+
+    size: int
+    error: MailError | None
+
+
+Event = Command | Refused | BodyChunk | BodyRefused | ChunkEnd | BodyEnd
+
+
+@dataclass(slots=True)
+class _Chunk:
+    """A chunk that comes in. left: octets; refusal: of a chunk that nobody asked for, which goes by all the same."""
+
+    command: Bdat
+    left: int
+    refusal: Reply | None
+
 
 _HTTP: Final = frozenset(
     {
@@ -102,9 +121,11 @@ class ServerConnection:
         self._normalises = normalises
         self._lines = Lines(limits.line)
         self._body: BodyScanner | None = None
+        self._chunks: ChunkScanner | None = None
+        self._chunk: _Chunk | None = None
         self._recipients = 0
         self._ahead: Command | Refused | None = None
-        self._unanswered: deque[Command | Refused | BodyEnd] = deque()
+        self._unanswered: deque[Command | Refused | ChunkEnd | BodyEnd] = deque()
 
     def keywords(self) -> tuple[str, ...]:
         """What EHLO announces now, in this state of the connection. RFC 5321 §4.1.1.1."""
@@ -114,7 +135,9 @@ class ServerConnection:
             f"SIZE {self.limits.message}",
             *starttls,
             "8BITMIME",
+            "CHUNKING",
             "SMTPUTF8",
+            "DSN",
             "ENHANCEDSTATUSCODES",
             f"LIMITS RCPTMAX={self.limits.recipients}",
             "HELP",
@@ -124,16 +147,23 @@ class ServerConnection:
         """Takes the next octets and gives their events, one at a time; to be exhausted before it is called again."""
         self._lines.feed(data)
         while self.state is not State.CLOSED:
-            if self._body is not None:
-                if not self._lines.is_empty:
-                    yield from self._receive_body(self._body)
-                if self._body is not None:
-                    return
-            event = self._next_command()
-            if event is None:
+            if self._chunk is not None:
+                yield from self._receive_chunk(self._chunk)
+            elif self._body is not None and not self._lines.is_empty:
+                yield from self._receive_body(self._body)
+            if self._is_in_message():
                 return
-            self._unanswered.append(event)
-            yield event
+            event = self._next_command()
+            if event is not None:
+                if not isinstance(event, Bdat):  # which is answered when its octets are here
+                    self._unanswered.append(event)
+                yield event
+            elif not self._is_in_message():
+                return
+
+    def _is_in_message(self) -> bool:
+        """Whether the next octets are a message's, or go by with a chunk that was refused."""
+        return self._body is not None or self._chunk is not None
 
     def more_recipients(self) -> list[Rcpt]:
         """Behind a `Rcpt` event: the RCPT commands that are here already, as many as may still be accepted.
@@ -159,7 +189,10 @@ class ServerConnection:
         event = self._unanswered.popleft() if self._unanswered else None
         if reply.code == 421:
             self.state = State.CLOSED
+        elif isinstance(event, ChunkEnd):
+            self.state = State.CHUNKS
         elif isinstance(event, BodyEnd):
+            self._chunks = None
             self.state = State.READY
         elif isinstance(event, Refused):
             if event.is_fatal:
@@ -180,12 +213,15 @@ class ServerConnection:
             case Data():
                 self._body = BodyScanner(self.limits.message, normalises=self._normalises)
             case Hello():
+                self._chunks = None
                 self.is_esmtp = isinstance(command, Ehlo)
             case Rset():
+                self._chunks = None
                 self.state = min(self.state, State.READY)
             case StartTls():
                 # What was sent in plain text behind the command never happened (CVE-2011-0411).
                 self._lines.clear()
+                self._chunks = None
                 self.is_tls = True
                 self.is_esmtp = False
 
@@ -202,10 +238,15 @@ class ServerConnection:
             command = commands.parse(line)
         except Malformed as malformed:
             is_http = line[:12].partition(b" ")[0].upper() in _HTTP
-            return Refused(replies.NOT_SMTP, is_fatal=True) if is_http else Refused(malformed.reply)
+            if is_http:
+                return Refused(replies.NOT_SMTP, is_fatal=True)
+            # Nobody knows how many octets follow, and they are not to be read as commands.
+            return Refused(malformed.reply, is_fatal=malformed.reply is replies.BAD_BDAT)
         if not (self.is_esmtp or self._lines.is_empty or isinstance(command, StartTls | Quit)):
             return Refused(replies.TOO_SOON, is_fatal=True)
         reply = self._objection(command)
+        if isinstance(command, Bdat):
+            return self._begin_chunk(command, reply)
         if reply is None:
             return command
         if isinstance(command, Data) and not self._lines.is_empty:
@@ -220,6 +261,8 @@ class ServerConnection:
                 return replies.SAY_HELLO
             return replies.NO_RECIPIENTS if self.state is State.SENDER else replies.SAY_MAIL
         match command:
+            case Data() | Rcpt() if self.state is State.CHUNKS:
+                return replies.CHUNKS_BEGUN
             case Rcpt():
                 return self._objection_to_recipient(command)
             case Mail() if self.state is not State.READY:
@@ -240,6 +283,46 @@ class ServerConnection:
         if command.recipient.is_relay_attempt:
             return replies.refusal(InvalidAddress("An address inside an address is not taken"))
         return None
+
+    def _begin_chunk(self, command: Bdat, refusal: Reply | None) -> Bdat | Refused | None:
+        """The event of a chunk that begins; None where its octets are to go by first."""
+        self._chunk = _Chunk(command, command.size, refusal)
+        if refusal is not None:
+            return None
+        if self._chunks is None:
+            self._chunks = ChunkScanner(self.limits.message, normalises=self._normalises)
+        self._chunks.announce(command.size)
+        self.state = State.BODY
+        return command
+
+    def _receive_chunk(self, chunk: _Chunk) -> Iterator[Event]:
+        octets = self._lines.take_some(chunk.left)
+        chunk.left -= len(octets)
+        is_whole = not chunk.left
+        if chunk.refusal is not None:
+            if is_whole:
+                self._chunk = None
+                refused = Refused(chunk.refusal)
+                self._unanswered.append(refused)
+                yield refused
+            return
+        scanner = self._chunks
+        assert scanner is not None
+        content = scanner.feed(octets, is_end=is_whole and chunk.command.is_last)
+        if content:
+            yield BodyChunk(content)
+        if scanner.refusal is not None and not scanner.is_told:
+            scanner.is_told = True
+            yield BodyRefused(scanner.refusal)
+        if is_whole:
+            self._chunk = None
+            end: ChunkEnd | BodyEnd
+            if chunk.command.is_last:
+                end = BodyEnd(scanner.size, scanner.refusal)
+            else:
+                end = ChunkEnd(chunk.command.size, scanner.refusal)
+            self._unanswered.append(end)
+            yield end
 
     def _receive_body(self, body: BodyScanner) -> Iterator[Event]:
         was_refused = body.refusal is not None

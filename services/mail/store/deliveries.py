@@ -26,11 +26,16 @@ class Mode(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Addressee:
-    """One recipient. head: trace headers for this recipient only, complete lines, put in front of the content."""
+    """One recipient.
+
+    head: trace headers for this recipient only, complete lines, put in front of the content. dsn: the parameters of
+    RFC 3461 §4 that came with the letter and this recipient, as SMTP writes them, or "".
+    """
 
     mailbox: MailboxKey
     head: bytes = b""
     flags: Sequence[str] = ()
+    dsn: str = ""
 
 
 @dataclass(frozen=True, slots=True)

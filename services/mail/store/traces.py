@@ -37,7 +37,8 @@ class Trace:
     at: microseconds since 1970. letter_id: what Received shows as id, None where it had none yet. sender, recipient: of
     the envelope, in lower case. message_id: without angle brackets. peer: the address it came from. detail: what the
     peer was told. account_id, mailbox_id, uid: where it was delivered, else 0. mailbox: the name that this mailbox has
-    now, "" where it is gone; is_there: the message still is; both only in answers.
+    now, "" where it is gone; is_there: the message still is; dsn: what its sender wants to be told, as SMTP writes it
+    (RFC 3461 §4); these three only in answers.
     """
 
     kind: TraceKind
@@ -54,6 +55,7 @@ class Trace:
     uid: int = 0
     mailbox: str = ""
     is_there: bool = False
+    dsn: str = ""
 
 
 class Traces(Protocol):

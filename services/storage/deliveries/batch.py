@@ -40,6 +40,7 @@ class LetterCopy:
     head: bytes
     flags: int
     more_keywords: tuple[int, ...] = ()
+    dsn: str = ""
 
 
 @dataclass(slots=True)
@@ -78,7 +79,7 @@ class Waiting:
 def parameters(letters: Sequence[Waiting], *, is_passing: bool, is_alone: bool) -> dict[str, Any]:
     """The arrays of DELIVER."""
     account_ids, mailbox_ids, letter_nos, pair_nos = Bigints(), Bigints(), Bigints(), Bigints()
-    flags, sizes, heads = Bigints(), Bigints(), Blobs()
+    flags, sizes, heads, dsns = Bigints(), Bigints(), Blobs(), Blobs()
     pair_accounts, pair_requests = Bigints(), Uuids()
     for number, letter in enumerate(letters, 1):
         pairs: dict[int, int] = {}
@@ -95,6 +96,7 @@ def parameters(letters: Sequence[Waiting], *, is_passing: bool, is_alone: bool) 
             flags.append(copy.flags)
             sizes.append(size + len(copy.head))
             heads.append(copy.head)
+            dsns.append(copy.dsn.encode() or None)
     boxes = sorted({copy.mailbox for letter in letters for copy in letter.copies})
     contents = [letter.content for letter in letters]
     return {
@@ -105,6 +107,7 @@ def parameters(letters: Sequence[Waiting], *, is_passing: bool, is_alone: bool) 
         "flags": flags,
         "sizes": sizes,
         "heads": heads,
+        "dsns": dsns,
         "pair_accounts": pair_accounts,
         "pair_requests": pair_requests,
         "accounts": Bigints(sorted(set(account_ids))),

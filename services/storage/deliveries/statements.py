@@ -111,10 +111,11 @@ DELIVER: Final = Statement(
         FROM sums t WHERE s.account_id = t.account_id AND s.mailbox_id = t.mailbox_id
             AND s.account_id = ANY(%(box_accounts)s::bigint[]) AND s.mailbox_id = ANY(%(box_mailboxes)s::bigint[])
     ), bodies_written AS (
-        INSERT INTO bodies (account_id, body_id, size, header, encoding, head, parts, content, upload_id, hash)
+        INSERT INTO bodies (account_id, body_id, size, header, encoding, head, parts, content, upload_id, hash,
+            dsn)
         SELECT account_id, body_id, size, (%(headers)s::bigint[])[letter_no], (%(encodings)s::bigint[])[letter_no],
             (%(heads)s::bytea[])[copy_no], (%(parts)s::bytea[])[letter_no], (%(contents)s::bytea[])[letter_no],
-            (%(upload_ids)s::uuid[])[letter_no], (%(hashes)s::bytea[])[letter_no]
+            (%(upload_ids)s::uuid[])[letter_no], (%(hashes)s::bytea[])[letter_no], (%(dsns)s::bytea[])[copy_no]
         FROM taken
     ), messages_written AS (
         INSERT INTO messages (account_id, mailbox_id, uid, body_id, size, internal_at, saved_at, structure_version,

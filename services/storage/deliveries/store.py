@@ -20,6 +20,7 @@ from services.storage.traces.recorder import Recorder
 from services.storage.transaction import Database
 
 MAX_HEAD_OCTETS: Final = 64 * 1024
+MAX_DSN: Final = 1024
 
 REFUSALS: Final[dict[int, type[MailError]]] = {
     statements.NO_MAILBOX: MailboxNotFound,
@@ -52,6 +53,8 @@ class PostgresDeliveries:
         longest = max(len(addressee.head) for addressee in letter.addressees)
         if longest > MAX_HEAD_OCTETS:
             raise InvalidArgument(f"a head has at most {MAX_HEAD_OCTETS} octets")
+        if max(len(addressee.dsn) for addressee in letter.addressees) > MAX_DSN:
+            raise InvalidArgument(f"the parameters of a recipient have at most {MAX_DSN} characters")
         content = await self._bodies.take(letter.body, letter.size, longest)
         copies = [await self._copy(addressee) for addressee in letter.addressees]
         waiting = Waiting(letter.request_id, copies, content, letter.mode is Mode.ALL)
@@ -88,13 +91,13 @@ class PostgresDeliveries:
 
     async def _copy(self, addressee: Addressee) -> LetterCopy:
         if not addressee.flags:
-            return LetterCopy(addressee.mailbox, addressee.head, 0)
+            return LetterCopy(addressee.mailbox, addressee.head, 0, dsn=addressee.dsn)
         try:
             bits = await self._keywords.bits(addressee.mailbox.account_id, addressee.flags, is_adding=True)
         except MailboxNotFound:
             bits = 0
         flags, more = split(bits)
-        return LetterCopy(addressee.mailbox, addressee.head, flags, more)
+        return LetterCopy(addressee.mailbox, addressee.head, flags, more, addressee.dsn)
 
 
 def _names_upload(found: Sequence[Outcome]) -> bool:

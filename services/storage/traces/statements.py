@@ -20,7 +20,8 @@ INSERT: Final = Statement(
 
 _FIND: Final = """
     SELECT t.kind, t.at, t.letter_id, t.sender, t.recipient, t.message_id, t.peer, t.size, t.detail,
-        t.account_id, t.mailbox_id, t.uid, coalesce(b.name, ''), coalesce(f.is_there, false)
+        t.account_id, t.mailbox_id, t.uid, coalesce(b.name, ''), coalesce(f.is_there, false),
+        coalesce(convert_from(d.dsn, 'UTF8'), '')
     FROM (
         SELECT * FROM traces t WHERE """
 _NEWEST: Final = """
@@ -36,6 +37,13 @@ _NEWEST: Final = """
         SELECT (live >> ((t.uid - 1) % 64)::integer) & 1 = 1 AS is_there FROM flag_blocks
         WHERE account_id = t.account_id AND mailbox_id = t.mailbox_id AND block = (t.uid - 1) / 64 OFFSET 0
     ) f ON true
+    LEFT JOIN LATERAL (
+        SELECT body_id FROM messages
+        WHERE account_id = t.account_id AND mailbox_id = t.mailbox_id AND uid = t.uid OFFSET 0
+    ) m ON true
+    LEFT JOIN LATERAL (
+        SELECT dsn FROM bodies WHERE account_id = t.account_id AND body_id = m.body_id OFFSET 0
+    ) d ON true
     ORDER BY t.at DESC, t.trace_id DESC
 """
 

@@ -67,6 +67,7 @@ class MemoryDeliveries:
                     account_id=to.mailbox.account_id,
                     mailbox_id=to.mailbox.mailbox_id,
                     uid=outcome.uid,
+                    dsn=to.dsn,
                 )
                 self.state.traces.append(replace(trace, **delivered_with(to.head, content.seen.envelope)))
 

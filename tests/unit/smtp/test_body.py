@@ -1,13 +1,14 @@
 """The end of a message, and what stands before it."""
 
 from itertools import pairwise
+from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.mail.errors import InvalidMessage, MessageTooLarge
-from services.mail.smtp.body import BodyScanner
+from services.mail.smtp.body import BodyScanner, ChunkScanner
 
 
 def scan(pieces: list[bytes], *, limit: int = 10_000, normalises: bool = False) -> tuple[bytes, BodyScanner]:
@@ -87,3 +88,41 @@ def test_any_chunking_gives_the_same_message(octets: bytes, cuts: list[int], nor
     assert (one.is_ended, one.rest, type(one.refusal)) == (many.is_ended, many.rest, type(many.refusal))
     if one.refusal is None:
         assert (whole, one.size) == (cut, many.size)
+
+
+@given(
+    st.lists(st.sampled_from([b"a", b"\r\n", b"\r", b"\n", b".", b"\r\n.\r\n"]), max_size=20), st.randoms()
+)
+def test_chunks_are_one_message_wherever_they_end(pieces: list[bytes], random: Random) -> None:
+    """RFC 3030 §2: neither a dot nor the end of a chunk means anything."""
+    octets = b"".join(pieces)
+    whole = ChunkScanner(10_000)
+    expected = whole.feed(octets, is_end=True)
+    cuts = sorted(random.randint(0, len(octets)) for _ in range(4))
+    scanner = ChunkScanner(10_000)
+    found = b""
+    for start, end in pairwise([0, *cuts, len(octets)]):
+        scanner.announce(end - start)
+        found += scanner.feed(octets[start:end], is_end=False)
+    found += scanner.feed(b"", is_end=True)
+    is_clean = octets.count(b"\r") == octets.count(b"\r\n") == octets.count(b"\n")
+    assert (whole.refusal is None, scanner.refusal is None) == (is_clean, is_clean)
+    if is_clean:
+        assert found == expected == octets
+
+
+def test_newlines_of_chunks_are_normalised_where_configured() -> None:
+    """A CR that waits for its LF is one line end with it, in whichever chunk that comes."""
+    scanner = ChunkScanner(100, normalises=True)
+    found = [scanner.feed(octets, is_end=False) for octets in (b"a\r", b"\nb\n", b"\r", b"c\r")]
+    assert b"".join([*found, scanner.feed(b"", is_end=True)]) == b"a\r\nb\r\n\r\nc\r\n"
+
+
+def test_a_chunk_over_the_limit_is_refused_before_it_comes() -> None:
+    """RFC 3030 §2; nothing of it is given."""
+    scanner = ChunkScanner(10)
+    scanner.announce(8)
+    assert scanner.feed(b"12345678", is_end=False) == b"12345678"
+    scanner.announce(3)
+    assert isinstance(scanner.refusal, MessageTooLarge)
+    assert scanner.feed(b"123", is_end=True) == b""

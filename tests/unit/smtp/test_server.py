@@ -206,3 +206,32 @@ def test_ehlo_takes_a_name_or_nothing() -> None:
     events = drive(machine, b"EHLO\r\n", b"EHLO <script>\r\n", b"ehlo [IPv6:::1]\r\n")
     assert codes(events) == [501, 501]
     assert isinstance(events[-1], Ehlo)
+
+
+def chunked(*pieces: bytes) -> list[Event]:
+    """The events of a letter that is sent in chunks, in pieces of any size."""
+    machine = greeted(Limits(message=1000))
+    return drive(machine, b"MAIL FROM:<a@example.net>\r\nRCPT TO:<b@example.com>\r\n", *pieces)[2:]
+
+
+@given(st.integers(1, 40))
+def test_chunks_are_found_however_their_octets_come(step: int) -> None:
+    """RFC 3030 §2: the octets that were announced, and then a command again."""
+    octets = b"BDAT 8\r\nNOOP\r\n.\rBDAT 0\r\nBDAT 3 LAST\r\n\nb\r\nNOOP\r\n".replace(
+        b"\nb\r\nNOOP", b"\nbcNOOP"
+    )
+    pieces = [octets[at : at + step] for at in range(0, len(octets), step)]
+    events = chunked(*pieces)
+    content = b"".join(event.octets for event in events if isinstance(event, BodyChunk))
+    assert content == b"NOOP\r\n.\r\nbc"
+    kinds = [type(event).__name__ for event in events if not isinstance(event, BodyChunk)]
+    assert kinds == ["Bdat", "ChunkEnd", "Bdat", "ChunkEnd", "Bdat", "BodyEnd", "Noop"]
+
+
+def test_a_chunk_of_any_size_that_nobody_wants_is_not_held() -> None:
+    """It goes by, and is refused when it has."""
+    machine = greeted()
+    assert drive(machine, b"BDAT 99999999999999999999\r\n") == []
+    for _ in range(10):
+        assert drive(machine, b"NOOP\r\n" * 1000) == []
+    assert machine.state is State.READY

@@ -24,7 +24,9 @@ def header_to_wire(letter: Letter) -> pb.DeliverRequest.Header:
     return pb.DeliverRequest.Header(
         request_id=letter.request_id.bytes,
         addressees=[
-            pb.Addressee(mailbox=uids.key_to_wire(each.mailbox), head=each.head, flags=each.flags)
+            pb.Addressee(
+                mailbox=uids.key_to_wire(each.mailbox), head=each.head, flags=each.flags, dsn=each.dsn
+            )
             for each in letter.addressees
         ],
         size=letter.size,
@@ -39,7 +41,7 @@ def letter_from_wire(header: pb.DeliverRequest.Header, body: Body) -> Letter:
     return Letter(
         request_id=uids.needed_id(header.request_id),
         addressees=tuple(
-            Addressee(uids.key_from_wire(each.mailbox), each.head, tuple(each.flags))
+            Addressee(uids.key_from_wire(each.mailbox), each.head, tuple(each.flags), each.dsn)
             for each in header.addressees
         ),
         body=body,

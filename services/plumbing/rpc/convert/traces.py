@@ -24,6 +24,7 @@ def trace_to_wire(trace: Trace) -> pb.Trace:
         uid=trace.uid,
         mailbox=trace.mailbox,
         is_there=trace.is_there,
+        dsn=trace.dsn,
     )
 
 
@@ -48,4 +49,5 @@ def trace_from_wire(trace: pb.Trace) -> Trace:
         uid=trace.uid,
         mailbox=trace.mailbox,
         is_there=trace.is_there,
+        dsn=trace.dsn,
     )
