@@ -156,7 +156,14 @@ def restante(kept: Path | None = None, settings: Mapping[str, str] = MappingProx
     home.mkdir(parents=True, exist_ok=True)
     ports = {
         name: free_port()
-        for name in ("SMTP_PORT", "POP3_PORT", "POP3_TLS_PORT", "IMAP_PORT", "IMAP_TLS_PORT")
+        for name in (
+            "SMTP_PORT",
+            "SMTP_LMTP_PORT",
+            "POP3_PORT",
+            "POP3_TLS_PORT",
+            "IMAP_PORT",
+            "IMAP_TLS_PORT",
+        )
     }
     storage = free_port()
     environment = {f"RESTANTE_{name}": str(port) for name, port in ports.items()} | {

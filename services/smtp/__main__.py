@@ -14,7 +14,7 @@ async def main(settings: Settings, process: Process) -> None:
     async with client.connect(settings) as store:
         door = Door(store, settings, tls)
         await door.start()
-        process.ready(port=door.port)
+        process.ready(port=door.port, lmtp_port=door.lmtp_port)
         await process.stopping.wait()
         await door.stop(settings.drain_seconds)
 

@@ -4,10 +4,12 @@ The rule: a letter whose content is coming in when the process is told to stop m
 """
 
 import asyncio
+from functools import partial
 
 from services.mail.smtp import replies
 from services.mail.store import Store
 from services.plumbing.net.connection import Connection
+from services.plumbing.net.limits import Limits
 from services.plumbing.net.listener import Listener
 from services.plumbing.net.tls import TlsContext
 from services.smtp.refusals import Refusals
@@ -16,7 +18,7 @@ from services.smtp.settings import Settings
 
 
 class Door:
-    """A listener and its sessions."""
+    """Two listeners, of SMTP and of LMTP, and their sessions."""
 
     def __init__(self, store: Store, settings: Settings, tls: TlsContext | None) -> None:
         self._store = store
@@ -25,30 +27,45 @@ class Door:
         self._sessions: set[Session] = set()
         self._is_empty = asyncio.Event()
         self._is_empty.set()
-        self._listener = Listener(
-            settings.address,
-            settings.port,
-            self.serve,
+        self._smtp = self._listener(settings.port, tls, settings.limits, is_lmtp=False)
+        trusted = Limits(settings.connections, exempt=settings.lmtp_trusted)
+        self._lmtp = self._listener(settings.lmtp_port, tls, trusted, is_lmtp=True)
+
+    def _listener(self, port: int, tls: TlsContext | None, limits: Limits, *, is_lmtp: bool) -> Listener:
+        return Listener(
+            self._settings.address,
+            port,
+            partial(self.serve, is_lmtp=is_lmtp),
             tls=tls,
             implicit_tls=False,
-            limits=settings.limits,
-            proxies=settings.trusted,
+            limits=limits,
+            proxies=self._settings.trusted,
             refusal=replies.TOO_MANY_CONNECTIONS.octets,
         )
 
     @property
     def port(self) -> int:
-        """The bound one."""
-        return self._listener.port
+        """The bound one of SMTP."""
+        return self._smtp.port
+
+    @property
+    def lmtp_port(self) -> int:
+        """The bound one of LMTP."""
+        return self._lmtp.port
 
     async def start(self) -> None:
         """Opens the door. Raises PortInUse, CannotStart."""
+        await self._smtp.start()
+        try:
+            await self._lmtp.start()
+        except BaseException:
+            await self._smtp.stop(grace=0.0)
+            raise
         await self._refusals.__aenter__()
-        await self._listener.start()
 
-    async def serve(self, connection: Connection) -> None:
+    async def serve(self, connection: Connection, is_lmtp: bool) -> None:
         """One connection, from the greeting to its end."""
-        session = Session(connection, self._store, self._settings, self._refusals)
+        session = Session(connection, self._store, self._settings, self._refusals, is_lmtp=is_lmtp)
         self._sessions.add(session)
         self._is_empty.clear()
         try:
@@ -60,7 +77,8 @@ class Door:
 
     async def stop(self, grace: float) -> None:
         """Takes no more connections, lets letters end for `grace` seconds, and closes the rest."""
-        await self._listener.stop_accepting()
+        for listener in (self._smtp, self._lmtp):
+            await listener.stop_accepting()
         for session in list(self._sessions):
             session.stop()
         try:
@@ -68,5 +86,5 @@ class Door:
                 await self._is_empty.wait()
         except TimeoutError:
             pass
-        await self._listener.stop(grace=1.0)
+        await asyncio.gather(*(listener.stop(grace=1.0) for listener in (self._smtp, self._lmtp)))
         await self._refusals.__aexit__()

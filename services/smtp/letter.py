@@ -5,16 +5,16 @@ delivery is tried, the letter is stored once.
 """
 
 import time
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Final
 from uuid import uuid4
 
-from services.mail.errors import LimitExceeded, MailLoop
+from services.mail.errors import LimitExceeded, MailError, MailLoop
 from services.mail.smtp.commands import Mail, Rcpt
 from services.mail.smtp.paths import Path
 from services.mail.store import Store
 from services.mail.store.accounts import Recipient
-from services.mail.store.deliveries import MOST_ADDRESSEES, Addressee, Delivered, Letter
+from services.mail.store.deliveries import MOST_ADDRESSEES, Addressee, Delivered, Letter, Mode
 from services.mail.store.mailboxes import MailboxKey
 from services.mail.store.messages import INLINE_OCTETS
 from services.smtp.trace import Origin, trace
@@ -26,14 +26,16 @@ MOST_HOPS: Final = 100
 class IncomingLetter:
     """What MAIL began. size: octets of content so far; id: what the trace header, the log and our 250 call it."""
 
-    def __init__(self, mail: Mail, origin: Origin, store: Store) -> None:
+    def __init__(self, mail: Mail, origin: Origin, store: Store, mode: Mode = Mode.ALL) -> None:
         self.mail = mail
         self.size = 0
         self._request_id = uuid4()
         self.id = self._request_id.hex
         self._origin = origin
         self._store = store
+        self._mode = mode
         self._recipients: dict[MailboxKey, Rcpt] = {}
+        self._accepted: list[tuple[Path, Sequence[MailboxKey]]] = []
         self._chunks: list[bytes] = []
         self._upload: Upload | None = None
 
@@ -43,9 +45,17 @@ class IncomingLetter:
         return len(self._recipients)
 
     @property
-    def paths(self) -> Collection[Path]:
-        """The recipients that its copies name."""
-        return [each.recipient for each in self._recipients.values()]
+    def paths(self) -> Sequence[Path]:
+        """The recipients that were taken, in the order of their commands."""
+        return [path for path, _ in self._accepted]
+
+    def refusals(self, delivered: Delivered) -> list[MailError | None]:
+        """For each of `paths`: why one of its copies was not stored; None where all were."""
+        outcomes = dict(zip(self._recipients, delivered.outcomes, strict=True))
+        return [
+            next((found for key in keys if isinstance(found := outcomes[key], MailError)), None)
+            for _, keys in self._accepted
+        ]
 
     def add_recipients(self, command: Rcpt, recipients: Sequence[Recipient]) -> None:
         """Adds a copy for each; two addresses that reach one mailbox make one copy, named by the first.
@@ -57,6 +67,7 @@ class IncomingLetter:
             raise LimitExceeded
         for key in keys:
             self._recipients.setdefault(key, command)
+        self._accepted.append((command.recipient, keys))
 
     async def add(self, chunk: bytes) -> None:
         """Takes the next octets of the content; what is too large to be held goes on to the store. Raises MailLoop."""
@@ -79,7 +90,7 @@ class IncomingLetter:
         body = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
         self._refuse_loop(body)
         return await self._store.deliveries.deliver(
-            Letter(self._request_id, self._addressees(), body, len(body))
+            Letter(self._request_id, self._addressees(), body, len(body), self._mode)
         )
 
     async def abandon(self) -> None:
@@ -90,7 +101,9 @@ class IncomingLetter:
             await upload.abandon()
 
     async def _deliver_stream(self, body: AsyncIterator[bytes]) -> Delivered:
-        return await self._store.deliveries.deliver(Letter(self._request_id, self._addressees(), body))
+        return await self._store.deliveries.deliver(
+            Letter(self._request_id, self._addressees(), body, mode=self._mode)
+        )
 
     def _addressees(self) -> list[Addressee]:
         now = int(time.time())

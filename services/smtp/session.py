@@ -39,6 +39,7 @@ from services.mail.smtp.server import (
 )
 from services.mail.store import Store
 from services.mail.store.accounts import Recipient
+from services.mail.store.deliveries import Mode
 from services.plumbing import logs, metrics
 from services.plumbing.net.connection import Connection
 from services.smtp.letter import IncomingLetter
@@ -48,23 +49,36 @@ from services.smtp.trace import Origin, protocol
 
 log = logs.get(__name__)
 
-_STORED = metrics.letters.labels(protocol="smtp", outcome="stored")
-_REFUSED = metrics.letters.labels(protocol="smtp", outcome="refused")
 _OCTETS = metrics.letter_octets.labels(protocol="smtp")
 
 
 class Session:
     """A connection and what it has said so far."""
 
-    def __init__(self, connection: Connection, store: Store, settings: Settings, refusals: Refusals) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        store: Store,
+        settings: Settings,
+        refusals: Refusals,
+        *,
+        is_lmtp: bool = False,
+    ) -> None:
         self._connection = connection
         self._store = store
         self._settings = settings
         self._refusals = refusals
         limits = Limits(settings.message_octets, settings.recipients, settings.line_octets)
         self._machine = ServerConnection(
-            limits, offers_tls=connection.has_tls, normalises=settings.normalise_newlines
+            limits,
+            offers_tls=connection.has_tls,
+            normalises=settings.normalise_newlines,
+            is_lmtp=is_lmtp,
         )
+        self._is_lmtp = is_lmtp
+        name = "lmtp" if is_lmtp else "smtp"
+        self._stored = metrics.letters.labels(protocol=name, outcome="stored")
+        self._refused = metrics.letters.labels(protocol=name, outcome="refused")
         self._hostname = ""
         self._letter: IncomingLetter | None = None
         self._error: MailError | None = None
@@ -97,13 +111,18 @@ class Session:
             self._connection.end_reading()
 
     async def _greet(self) -> bool:
-        if self._settings.greet_seconds:
+        if self._is_lmtp and not self._settings.lmtp_trusted.holds(self._connection.peer[0]):
+            log.warning("not trusted to speak LMTP", peer=self._connection.peer[0])
+            self._say(replies.NOT_TRUSTED)
+            return False
+        if self._settings.greet_seconds and not self._is_lmtp:
             await asyncio.sleep(self._settings.greet_seconds)
         if self._connection.buffered():
             log.warning("spoke before the greeting", peer=self._connection.peer[0])
             self._say(replies.TOO_SOON)
             return False
-        self._connection.write(replies.greeting(self._settings.hostname).octets)
+        greeting = replies.lmtp_greeting if self._is_lmtp else replies.greeting
+        self._connection.write(greeting(self._settings.hostname).octets)
         return True
 
     async def _converse(self) -> None:
@@ -133,7 +152,7 @@ class Session:
     # Answers
 
     def _say(self, reply: Reply) -> None:
-        if reply.is_permanent:
+        if reply.is_permanent and not self._is_lmtp:
             self._errors += 1
             if self._errors >= self._settings.most_errors:
                 log.warning("too many errors", peer=self._connection.peer[0])
@@ -166,7 +185,8 @@ class Session:
                 await self._resolve([event, *self._machine.more_recipients()])
             case Mail():
                 self._error = None
-                self._letter = IncomingLetter(event, self._origin(event), self._store)
+                mode = Mode.EACH if self._is_lmtp else Mode.ALL
+                self._letter = IncomingLetter(event, self._origin(event), self._store, mode)
                 self._say(replies.SENDER_OK)
             case Data():
                 self._begin_body()
@@ -204,7 +224,10 @@ class Session:
 
     def _origin(self, mail: Mail) -> Origin:
         word = protocol(
-            is_esmtp=self._machine.is_esmtp, is_tls=self._connection.is_tls, smtputf8=mail.smtputf8
+            is_esmtp=self._machine.is_esmtp,
+            is_tls=self._connection.is_tls,
+            smtputf8=mail.smtputf8,
+            is_lmtp=self._is_lmtp,
         )
         return Origin(self._hostname, self._connection.peer[0], self._settings.hostname, word)
 
@@ -299,27 +322,40 @@ class Session:
                 raise error
             delivered = await letter.deliver()
         except MailError as refused:
-            _REFUSED.inc()
-            reply = replies.refusal(refused)
-            self._say(reply)
-            for path in letter.paths:
-                self._refusals.note(self._connection.peer[0], letter.mail.sender, path, reply, end.size)
+            outcomes = [replies.refusal(refused)] * len(letter.paths)
             log.info("letter refused", letter=letter.id, size=end.size, reason=type(refused).__name__)
         except Exception as bug:  # noqa: BLE001 — the client keeps the letter and tries again
-            self._say(replies.refusal(bug))
+            outcomes = [replies.refusal(bug)] * len(letter.paths)
             self._report(bug)
         else:
-            _STORED.inc()
-            _OCTETS.inc(letter.size)
-            self._letters += 1
-            self._errors = 0
-            self._say(replies.accepted(letter.id))
+            stored = replies.accepted(letter.id)
+            outcomes = [
+                replies.refusal(refused) if refused else stored for refused in letter.refusals(delivered)
+            ]
             log.info(
                 "letter stored", letter=letter.id, size=letter.size, recipients=letter.recipients,
                 repeated=delivered.is_repeated, seconds=round(perf_counter() - started, 4),
             )  # fmt: skip
         finally:
             await letter.abandon()
+        self._say_outcomes(letter, outcomes)
+
+    def _say_outcomes(self, letter: IncomingLetter, outcomes: Sequence[Reply]) -> None:
+        """One of each recipient that was taken; SMTP hears one for all, which is the same for each."""
+        if any(outcome.is_positive for outcome in outcomes):
+            self._stored.inc()
+            _OCTETS.inc(letter.size)
+            self._letters += 1
+            self._errors = 0
+        else:
+            self._refused.inc()
+        for path, outcome in zip(letter.paths, outcomes, strict=True):
+            if not outcome.is_positive:
+                self._refusals.note(self._connection.peer[0], letter.mail.sender, path, outcome, letter.size)
+        if self._is_lmtp:
+            self._replies.append(self._machine.send_each(outcomes))
+        else:
+            self._say(outcomes[0])
 
     def _report(self, bug: Exception) -> None:
         metrics.bugs.inc()

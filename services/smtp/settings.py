@@ -2,8 +2,9 @@
 
 from typing import ClassVar
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from services.plumbing.net.networks import Networks
 from services.plumbing.net.settings import DoorSettings
 
 
@@ -15,6 +16,16 @@ class Settings(DoorSettings):
     address: str = Field(default="127.0.0.1", description="Address that the port listens on.")
     port: int = Field(
         default=2525, ge=0, le=65535, description="Port of SMTP with STARTTLS; 0 takes a free one."
+    )
+    lmtp_port: int = Field(
+        default=2424,
+        ge=0,
+        le=65535,
+        description="Port of LMTP with STARTTLS, for a mail server in front; 0 takes a free one.",
+    )
+    lmtp_networks: str = Field(
+        default="127.0.0.0/8,::1/128",
+        description="Networks, with commas, that may speak LMTP: it has no limits for strangers.",
     )
     message_octets: int = Field(
         default=100 * 1024 * 1024,
@@ -68,3 +79,14 @@ class Settings(DoorSettings):
         le=60,
         description="How much slower the answers get with each error above slow_errors.",
     )
+
+    @field_validator("lmtp_networks")
+    @classmethod
+    def _check_networks(cls, networks: str) -> str:
+        Networks.read(networks)
+        return networks
+
+    @property
+    def lmtp_trusted(self) -> Networks:
+        """Who may speak LMTP."""
+        return Networks.read(self.lmtp_networks)

@@ -22,11 +22,12 @@ class Origin:
     protocol: str
 
 
-def protocol(*, is_esmtp: bool, is_tls: bool, smtputf8: bool) -> str:
+def protocol(*, is_esmtp: bool, is_tls: bool, smtputf8: bool, is_lmtp: bool = False) -> str:
     """The word behind `with`. RFC 3848, RFC 6531 §4.3: HELO has one word, with TLS or without."""
     if not is_esmtp:
         return "SMTP"
-    return ("UTF8SMTP" if smtputf8 else "ESMTP") + ("S" if is_tls else "")
+    word = "LMTP" if is_lmtp else "SMTP" if smtputf8 else "ESMTP"
+    return ("UTF8" if smtputf8 else "") + word + ("S" if is_tls else "")
 
 
 def trace(origin: Origin, sender: Path, recipient: Path, letter_id: str, seconds: int) -> bytes:

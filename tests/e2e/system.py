@@ -15,7 +15,15 @@ from pathlib import Path
 from typing import Any
 
 RESTANTE = str(Path(sys.executable).with_name("restante"))
-PORTS = ("STORAGE_PORT", "SMTP_PORT", "IMAP_PORT", "IMAP_TLS_PORT", "POP3_PORT", "POP3_TLS_PORT")
+PORTS = (
+    "STORAGE_PORT",
+    "SMTP_PORT",
+    "SMTP_LMTP_PORT",
+    "IMAP_PORT",
+    "IMAP_TLS_PORT",
+    "POP3_PORT",
+    "POP3_TLS_PORT",
+)
 PATIENCE = 60.0
 
 
@@ -60,6 +68,11 @@ class System:
     def smtp_port(self) -> int:
         """SMTP, STARTTLS offered."""
         return self.port("smtp")
+
+    @property
+    def lmtp_port(self) -> int:
+        """LMTP."""
+        return self.port("smtp", "lmtp_port")
 
     @property
     def imap_port(self) -> int:

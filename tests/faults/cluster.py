@@ -103,6 +103,7 @@ def door(system: System, name: str, storage: str, **settings: str) -> Iterator[d
     free = {f"RESTANTE_{each}": "0" for each in (f"{name.upper()}_PORT", f"{name.upper()}_TLS_PORT")}
     if name == "smtp":
         del free["RESTANTE_SMTP_TLS_PORT"]
+        free["RESTANTE_SMTP_LMTP_PORT"] = "0"
     kept = {key: value for key, value in os.environ.items() if not key.startswith("RESTANTE_")}
     own = {f"RESTANTE_{name.upper()}_{each}": value for each, value in settings.items()}
     own |= {"RESTANTE_HOME": str(system.home), "RESTANTE_STORAGE": storage, "RESTANTE_READY_FD": str(writing)}

@@ -74,7 +74,9 @@ async def house(database_url: str, tmp_path: Path) -> AsyncIterator[House]:
         await store.accounts.add_domain(DOMAIN)
         inbox = await add_inbox(store)
         address = (await store.accounts.list_accounts(1)).accounts[0].address
-        smtp = SmtpDoor(remote, SmtpSettings.read({"RESTANTE_SMTP_PORT": "0"}), None)
+        smtp = SmtpDoor(
+            remote, SmtpSettings.read({"RESTANTE_SMTP_PORT": "0", "RESTANTE_SMTP_LMTP_PORT": "0"}), None
+        )
         await smtp.start()
         stack.push_async_callback(smtp.stop, 1.0)
         assert commands.FAMILIES

@@ -1,9 +1,10 @@
 """Dialogues with the SMTP door, each without sockets and over a real one.
 
-A file is lines: `given ADDRESS`, `alias ADDRESS TARGET…`, `setting NAME VALUE`, `C:` a line of the client (those in a
-row are one write), `R:` octets with escapes and no line end, `X:` so many octets of a line, `S:` a line of the server
-with ... for anything, `S+:` a reply of any number of lines with this code, `closed`,
-and `kept ADDRESS COUNT TEXT…`, which asks what lies in INBOX. The rule: a dialogue names everything that it depends on.
+A file is lines: `lmtp` where it is that door, `given ADDRESS [MESSAGES]`, the second a quota, `alias ADDRESS TARGET…`,
+`setting NAME VALUE`, `C:` a line of the client (those in a row are one write), `R:` octets with escapes and no line
+end, `X:` a line of so many octets, `S:` a line of the server with ... for anything, `S+:` a reply of any number of
+lines with this code, `closed`, and `kept ADDRESS COUNT TEXT…`, which asks what lies in INBOX. The rule: it names
+everything that it depends on.
 """
 
 import asyncio
@@ -15,7 +16,8 @@ from typing import Any, cast
 
 import pytest
 
-from services.mail.store.mailboxes import INBOX, MailboxKey
+from services.mail.store.accounts import Quota
+from services.mail.store.mailboxes import INBOX
 from services.plumbing.net.connection import Connection
 from services.smtp.door import Door
 from services.smtp.refusals import Refusals
@@ -34,6 +36,9 @@ class Wire:
     def __init__(self, lines: asyncio.StreamReader, say: Callable[[bytes], None]) -> None:
         self.lines = lines
         self.say = say
+
+
+Opener = Callable[[MemoryStore, Settings, bool], AbstractAsyncContextManager[Wire]]
 
 
 class Pipe:
@@ -60,9 +65,9 @@ class Pipe:
 
 
 @asynccontextmanager
-async def without_sockets(store: MemoryStore, settings: Settings) -> AsyncIterator[Wire]:
+async def without_sockets(store: MemoryStore, settings: Settings, is_lmtp: bool) -> AsyncIterator[Wire]:
     pipe = Pipe()
-    session = Session(cast("Connection", pipe), store, settings, Refusals(store.traces))
+    session = Session(cast("Connection", pipe), store, settings, Refusals(store.traces), is_lmtp=is_lmtp)
 
     async def run() -> None:
         await session.run()
@@ -77,10 +82,10 @@ async def without_sockets(store: MemoryStore, settings: Settings) -> AsyncIterat
 
 
 @asynccontextmanager
-async def over_a_socket(store: MemoryStore, settings: Settings) -> AsyncIterator[Wire]:
+async def over_a_socket(store: MemoryStore, settings: Settings, is_lmtp: bool) -> AsyncIterator[Wire]:
     door = Door(store, settings, None)
     await door.start()
-    lines, writer = await asyncio.open_connection("127.0.0.1", door.port)
+    lines, writer = await asyncio.open_connection("127.0.0.1", door.lmtp_port if is_lmtp else door.port)
     try:
         yield Wire(lines, writer.write)
     finally:
@@ -91,32 +96,29 @@ async def over_a_socket(store: MemoryStore, settings: Settings) -> AsyncIterator
 
 @pytest.mark.parametrize("wire", [without_sockets, over_a_socket])
 @pytest.mark.parametrize("dialogue", DIALOGUES, ids=lambda path: path.stem)
-async def test_dialogue(
-    dialogue: Path, wire: Callable[[MemoryStore, Settings], AbstractAsyncContextManager[Wire]]
-) -> None:
+async def test_dialogue(dialogue: Path, wire: Opener) -> None:
     """RFC 5321; each file cites its own section."""
     await check(dialogue.read_text(), wire)  # noqa: ASYNC240 — nothing else runs in this loop
 
 
-async def check(
-    dialogue: str, wire: Callable[[MemoryStore, Settings], AbstractAsyncContextManager[Wire]]
-) -> None:
+async def check(dialogue: str, wire: Opener) -> None:
     lines = [line for line in dialogue.splitlines() if line and not line.startswith("#")]
     store = MemoryStore()
-    values: dict[str, Any] = {"port": 0, "hostname": "mx.example.com", "error_seconds": 0}
+    values: dict[str, Any] = {"port": 0, "lmtp_port": 0, "hostname": "mx.example.com", "error_seconds": 0}
     await store.accounts.add_domain("example.com")
     for line in lines:
         word, _, rest = line.partition(" ")
         if word == "given":
-            await store.accounts.add_account(rest, b"secret")
+            address, _, messages = rest.partition(" ")
+            await store.accounts.add_account(address, b"secret", Quota(messages=int(messages or 0)))
         elif word == "alias":
             address, *targets = rest.split()
             await store.aliases.add(address, targets)
         elif word == "setting":
             name, _, value = rest.partition(" ")
             values[name] = value
-    async with asyncio.timeout(BOUND), wire(store, Settings(**values)) as client:
-        given = ("given ", "alias ", "setting ")
+    async with asyncio.timeout(BOUND), wire(store, Settings(**values), "lmtp" in lines) as client:
+        given = ("lmtp", "given ", "alias ", "setting ")
         await play([line for line in lines if not line.startswith(given)], client, store)
 
 
@@ -157,10 +159,9 @@ async def play(lines: list[str], client: Wire, store: MemoryStore) -> None:
 
 async def kept(store: MemoryStore, address: str) -> list[bytes]:
     """The messages in an account's INBOX, octet for octet."""
-    (recipient,) = await store.accounts.resolve(address)
-    key = MailboxKey(recipient.account_id, recipient.mailbox_id)
-    _, status = await store.mailboxes.status(recipient.account_id, INBOX)
+    account = await store.accounts.find_account(address)
+    mailbox, status = await store.mailboxes.status(account.account_id, INBOX)
     return [
-        b"".join([part async for part in store.messages.read(key, uid, 0, 2**31)])
+        b"".join([part async for part in store.messages.read(mailbox.key, uid, 0, 2**31)])
         for uid in range(1, status.uid_next)
     ]

@@ -22,6 +22,7 @@ def address_lines(services: Mapping[str, Mapping[str, Any]], home: Path) -> list
     )
     lines = [
         ("SMTP", f"127.0.0.1:{port['smtp'].get('port')}  STARTTLS"),
+        ("LMTP", f"127.0.0.1:{port['smtp'].get('lmtp_port')}  STARTTLS, for a mail server in front"),
         ("IMAP", f"127.0.0.1:{port['imap'].get('port')}  STARTTLS, {port['imap'].get('tls_port')} TLS"),
         ("POP3", f"127.0.0.1:{port['pop3'].get('port')}  STLS, {port['pop3'].get('tls_port')} TLS"),
         ("gRPC", ", ".join(f"127.0.0.1:{port[name].get('port')}" for name in storages)),

@@ -13,6 +13,7 @@ from services.plumbing.failures import CannotStart, PortInUse, SettingsWrong
 DEFAULTS = {
     "RESTANTE_STORAGE_PORT": 50051,
     "RESTANTE_SMTP_PORT": 2525,
+    "RESTANTE_SMTP_LMTP_PORT": 2424,
     "RESTANTE_IMAP_PORT": 2143,
     "RESTANTE_IMAP_TLS_PORT": 2993,
     "RESTANTE_POP3_PORT": 2110,

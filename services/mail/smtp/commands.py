@@ -104,6 +104,13 @@ class Helo(Hello):
     __slots__ = ()
 
 
+@command("LHLO", leads_to=State.READY)
+class Lhlo(Ehlo):
+    """LHLO: EHLO where each recipient is answered for itself. RFC 2033 §4.1."""
+
+    __slots__ = ()
+
+
 _MAIL = re.compile(rf"FROM: *<(?:{paths.MAILBOX})?>(?: +(?P<parameters>.*))?", re.IGNORECASE)
 _RCPT = re.compile(
     rf"TO: *<(?:{paths.MAILBOX}|(?P<postmaster>postmaster))>(?: +(?P<parameters>.*))?", re.IGNORECASE
@@ -300,7 +307,7 @@ class Quit(Command):
 _USUAL: Final = 128
 
 # Known and not offered: 502 rather than 500 (RFC 5321 §4.2.4).
-_NOT_IMPLEMENTED: Final = frozenset({"EXPN", "AUTH", "TURN", "ETRN", "SEND", "SOML", "SAML", "LHLO"})
+_NOT_IMPLEMENTED: Final = frozenset({"EXPN", "AUTH", "TURN", "ETRN", "SEND", "SOML", "SAML"})
 
 
 def parse(line: bytes) -> Command:

@@ -52,6 +52,11 @@ def greeting(hostname: str) -> Reply:
     return Reply(220, "", f"{hostname} ESMTP Restante")
 
 
+def lmtp_greeting(hostname: str) -> Reply:
+    """The same of LMTP. RFC 2033 §4.1."""
+    return Reply(220, "", f"{hostname} LMTP Restante")
+
+
 def hello(hostname: str, keywords: Iterable[str] = ()) -> Reply:
     """The answer to EHLO, a keyword a line, or to HELO, with none. RFC 5321 §4.1.1.1."""
     return Reply(250, "", hostname, *keywords)
@@ -97,12 +102,15 @@ BAD_RECIPIENT: Final = Reply(501, "5.1.3", "Not a valid recipient address")
 NEEDS_SMTPUTF8: Final = Reply(553, "5.6.7", "An address outside ASCII needs SMTPUTF8")
 
 SAY_HELLO: Final = Reply(503, "5.5.1", "EHLO first")
+SAY_LHLO: Final = Reply(500, "5.5.1", "This is LMTP: LHLO")
 SAY_MAIL: Final = Reply(503, "5.5.1", "MAIL first")
 CHUNKS_BEGUN: Final = Reply(503, "5.5.1", "BDAT has begun: more of it, or RSET")
 MAIL_ALREADY: Final = Reply(503, "5.5.1", "MAIL was given already")
+NO_RECIPIENT_TAKEN: Final = Reply(503, "5.5.1", "No valid recipients")
 NO_RECIPIENTS: Final = Reply(554, "5.5.1", "No valid recipients")
 TLS_ALREADY: Final = Reply(503, "5.5.1", "TLS is active already")
 
+NOT_TRUSTED: Final = Reply(554, "5.7.1", "LMTP is for trusted networks")
 TOO_SOON: Final = Reply(554, "5.5.0", "You spoke before it was your turn")
 NOT_SMTP: Final = Reply(554, "5.5.0", "This is SMTP")
 TOO_MANY_ERRORS: Final = Reply(421, "4.7.0", "Too many errors")

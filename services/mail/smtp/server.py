@@ -6,7 +6,7 @@ recipients that arrived together may be looked at together (`more_recipients`).
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,6 +19,7 @@ from services.mail.smtp.commands import (
     Data,
     Ehlo,
     Hello,
+    Lhlo,
     Mail,
     Malformed,
     Quit,
@@ -110,9 +111,12 @@ _HTTP: Final = frozenset(
 class ServerConnection:
     """One connection's state. `state`, `is_esmtp` and `smtputf8` may be read and are changed by `send` alone."""
 
-    def __init__(self, limits: Limits, *, offers_tls: bool = False, normalises: bool = False) -> None:
-        """offers_tls: whether STARTTLS is announced. normalises: see `BodyScanner`."""
+    def __init__(
+        self, limits: Limits, *, offers_tls: bool = False, normalises: bool = False, is_lmtp: bool = False
+    ) -> None:
+        """offers_tls: whether STARTTLS is announced. normalises: see `BodyScanner`. is_lmtp: RFC 2033."""
         self.limits = limits
+        self.is_lmtp = is_lmtp
         self.state = State.START
         self.is_esmtp = False
         self.is_tls = False
@@ -201,6 +205,11 @@ class ServerConnection:
             self._advance(event)
         return reply.octets
 
+    def send_each(self, outcomes: Sequence[Reply]) -> bytes:
+        """Answers the end of a message for each recipient that was taken, in their order. RFC 2033 §4.2."""
+        *others, last = outcomes
+        return b"".join(reply.octets for reply in others) + self.send(last)
+
     def _advance(self, command: Command) -> None:
         if command.leads_to is not None:
             self.state = command.leads_to
@@ -258,9 +267,13 @@ class ServerConnection:
         """Why a command is not allowed now; None where it is."""
         if self.state < command.allowed_from:
             if self.state is State.START:
-                return replies.SAY_HELLO
-            return replies.NO_RECIPIENTS if self.state is State.SENDER else replies.SAY_MAIL
+                return replies.SAY_LHLO if self.is_lmtp else replies.SAY_HELLO
+            if self.state is not State.SENDER:
+                return replies.SAY_MAIL
+            return replies.NO_RECIPIENT_TAKEN if self.is_lmtp else replies.NO_RECIPIENTS
         match command:
+            case Hello() if self.is_lmtp is not isinstance(command, Lhlo):
+                return replies.SAY_LHLO if self.is_lmtp else replies.NOT_IMPLEMENTED
             case Data() | Rcpt() if self.state is State.CHUNKS:
                 return replies.CHUNKS_BEGUN
             case Rcpt():

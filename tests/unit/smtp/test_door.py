@@ -51,7 +51,7 @@ async def opened(
     store = MemoryStore()
     await store.accounts.add_domain("example.com")
     await store.accounts.add_account("alice@example.com", b"secret")
-    door = Door(store, Settings(port=0, hostname="mx.example.com", **values), tls)
+    door = Door(store, Settings(port=0, lmtp_port=0, hostname="mx.example.com", **values), tls)
     await door.start()
     reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
     try:
