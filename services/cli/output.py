@@ -1,4 +1,5 @@
-"""What the commands print: lines for people, JSON for programs, and one clear line where something is refused.
+"""What the commands print: lines for people, JSON for programs, and one clear line where something is refused. Lists
+are in `tables`.
 
 The rule: answers go to stdout, refusals to stderr with exit code 1 (2 for a wrong setting or argument); never a
 traceback for what is not a bug.
@@ -8,7 +9,8 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -21,7 +23,9 @@ ADVICE = {
     AccountUnknown: "restante account list prints those that there are",
 }
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one value a line.")]
+
+_UNITS: Final = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 
 
 @contextmanager
@@ -46,11 +50,29 @@ def refuse(line: str, code: int) -> typer.Exit:
 
 def show(answer: dict[str, Any] | list[dict[str, Any]], lines: list[str], *, as_json: bool) -> None:
     """Prints an answer in one of its two forms."""
-    sys.stdout.write(json.dumps(answer) + "\n" if as_json else "".join(f"{line}\n" for line in lines))
+    if as_json:
+        lines = [json.dumps(each) for each in (answer if isinstance(answer, list) else [answer])]
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
 
 
 def size_of(octets: int) -> str:
-    """Octets as a person reads them."""
-    if octets < 1000:
-        return f"{octets} B"
-    return f"{octets / 1000:,.1f} kB" if octets < 1_000_000 else f"{octets / 1_000_000:,.1f} MB"
+    """Octets as a person reads them: three digits or more, in units of 1000."""
+    size, unit = float(octets), 0
+    while size >= 999.5 and unit < len(_UNITS) - 1:
+        size, unit = size / 1000, unit + 1
+    return f"{size:.{0 if unit == 0 or size >= 99.95 else 1 if size >= 9.995 else 2}f} {_UNITS[unit]}"
+
+
+def bound_of(bound: int) -> str:
+    """A quota's octets as a person reads them; 0 is without bound."""
+    return size_of(bound) if bound else "–"
+
+
+def moment(seconds: int) -> str:
+    """A time as programs read it. seconds: since 1970."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def local_time(iso: str) -> str:
+    """What `moment` made, as a person reads it here."""
+    return datetime.fromisoformat(iso).astimezone().strftime("%Y-%m-%d %H:%M")
