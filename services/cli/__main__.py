@@ -10,12 +10,12 @@ from typing import Annotated
 
 import typer
 
-from services.cli import accounts, domains, traces, upkeep
+from services.cli import accounts, aliases, domains, folders, sessions, traces, upkeep
 from services.cli.output import refusals
 from services.plumbing.failures import SettingsWrong
 
 EPILOG = (
-    "`up` comes first; `domain` and `account` speak with what runs. The environment sets everything (`settings` lists "
+    "`up` comes first; the others speak with what runs. The environment sets everything (`settings` lists "
     "it): RESTANTE_HOME names the folder, RESTANTE_STORAGE and RESTANTE_TOKEN_FILE a storage elsewhere. Exit codes: 0, "
     "1 refused, 2 a wrong setting or argument."
 )
@@ -30,6 +30,9 @@ app = typer.Typer(
 )
 app.add_typer(domains.app, name="domain")
 app.add_typer(accounts.app, name="account")
+app.add_typer(aliases.app, name="alias")
+app.add_typer(folders.app, name="folder")
+app.add_typer(sessions.app, name="sessions")
 app.command("trace")(traces.trace)
 app.command("verify")(upkeep.verify)
 

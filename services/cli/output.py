@@ -6,6 +6,7 @@ traceback for what is not a bug.
 """
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,17 +15,29 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from services.mail.errors import AccountUnknown, DomainUnknown, MailError
+from services.mail import errors
+from services.mail.errors import MailError
 from services.plumbing.failures import CannotStart, SettingsWrong
 
 # What to do, where the refusal itself, which mail clients hear too, does not say it.
-ADVICE = {
-    DomainUnknown: "restante domain add takes mail for it",
-    AccountUnknown: "restante account list prints those that there are",
+ADVICE: Final[dict[type[MailError], str]] = {
+    errors.DomainUnknown: "restante domain add takes mail for it",
+    errors.DomainInUse: "restante account list and restante alias list print them",
+    errors.AccountUnknown: "restante account list prints those that there are",
+    errors.AliasUnknown: "restante alias list prints those that there are, and where they lead",
+    errors.AliasLoop: "restante alias list prints what leads where",
+    errors.TargetUnknown: "restante account list and restante alias list print what there is",
+    errors.AddressInUse: "restante account list and restante alias list print what there is",
+    errors.InvalidAddress: "one looks like someone@example.org",
+    errors.MailboxNotFound: "restante folder list prints those that there are",
+    errors.HasChildren: "remove those below it first",
 }
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one value a line.")]
 
+IsSure = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+_SIZE: Final = re.compile(r"(\d+(?:\.\d+)?) ?(?:([kmgtpe])(i)?)?b?", re.IGNORECASE)
 _UNITS: Final = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 
 
@@ -55,6 +68,18 @@ def show(answer: dict[str, Any] | list[dict[str, Any]], lines: list[str], *, as_
     sys.stdout.write("".join(f"{line}\n" for line in lines))
 
 
+def confirm(question: str, *, is_sure: bool) -> None:
+    """Asks before what cannot be undone. Raises SettingsWrong without a terminal, CannotStart where it is refused."""
+    if is_sure:
+        return
+    if not sys.stdin.isatty():
+        raise SettingsWrong("no terminal to ask whether you are sure: say so with --yes")
+    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+        raise CannotStart("nothing was changed")
+
+
 def size_of(octets: int) -> str:
     """Octets as a person reads them: three digits or more, in units of 1000."""
     size, unit = float(octets), 0
@@ -66,6 +91,15 @@ def size_of(octets: int) -> str:
 def bound_of(bound: int) -> str:
     """A quota's octets as a person reads them; 0 is without bound."""
     return size_of(bound) if bound else "–"
+
+
+def read_size(text: str) -> int:
+    """Octets from what a person writes: 5GB, 1.5TB, 512MiB, 1000. Raises BadParameter."""
+    found = _SIZE.fullmatch(text.strip())
+    if found is None:
+        raise typer.BadParameter(f"{text!r} is no size: write 5GB, 512MiB or a number of octets")
+    number, power, is_binary = found[1], "KMGTPE".find((found[2] or "").upper()) + 1, bool(found[3])
+    return int(float(number) * (1024 if is_binary else 1000) ** power) if power else int(float(number))
 
 
 def moment(seconds: int) -> str:

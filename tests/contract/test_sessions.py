@@ -66,6 +66,9 @@ async def test_sessions_are_listed_as_they_were_last_told(subject: Subject) -> N
     other = await session(subject)
     await sessions.beat(own, [moved, other], [])
     assert list(await sessions.list(one.account_id)) == [moved]
+    assert [each.address for each in await sessions.list(one.account_id)] == [subject.accounts[0].address]
+    await subject.store.accounts.remove_account(one.account_id)
+    assert [each.address for each in await sessions.list(one.account_id)] == [""]
     assert {moved, other} <= set(await sessions.list())
     await sessions.beat(own, [], [one.session_id])
     assert list(await sessions.list(one.account_id)) == []

@@ -4,7 +4,7 @@ The rule: a lease runs by the database's clock. Whoever stops beating loses its 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 from uuid import UUID
 
@@ -23,7 +23,10 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A logged-in connection. mailbox_id: the selected one or 0; expunged_to: a lower bound of what it was told."""
+    """A logged-in connection. mailbox_id: the selected one or 0; expunged_to: a lower bound of what it was told.
+
+    address: the account's, where sessions are listed; "" where it was removed since.
+    """
 
     session_id: UUID
     account_id: int
@@ -32,6 +35,7 @@ class Session:
     opened_at: int
     mailbox_id: int = 0
     expunged_to: int = 0
+    address: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,4 +74,4 @@ class PostgresAliases:
         unwanted = Texts({canonical_address(target) for target in targets})
         values = {"address": canonical, "account_id": 0, "targets": unwanted}
         if not (await self._database.transact([DIRECTORY], (statements.CUT, values)))[0]:
-            raise AliasUnknown
+            raise AliasUnknown(f"{canonical} does not lead there" if unwanted else "")

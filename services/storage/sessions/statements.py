@@ -51,11 +51,12 @@ ENDING: Final = Statement(
     """,
 )
 
-# Primary key of sessions, or a scan for all accounts; bounded.
+# Primary key of sessions, or a scan for all accounts; bounded. Primary keys of processes and accounts.
 LIST: Final = Statement(
     "list sessions",
     """
-    SELECT s.session_id, s.account_id, s.door, s.peer, s.opened_at, s.mailbox_id, s.expunged_to
+    SELECT s.session_id, s.account_id, s.door, s.peer, s.opened_at, s.mailbox_id, s.expunged_to,
+        coalesce((SELECT address FROM accounts a WHERE a.account_id = s.account_id), '')
     FROM sessions s JOIN processes p USING (process_id)
     WHERE p.lease_until > clock_timestamp()
         AND (%(account_id)s::bigint IS NULL OR s.account_id = %(account_id)s::bigint)

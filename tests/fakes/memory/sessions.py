@@ -1,7 +1,7 @@
 """Processes, sessions and maildrop locks in memory, with leases by the store's clock."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from services.mail.errors import LockLost, MailboxInUse
@@ -37,7 +37,14 @@ class MemorySessions:
         """Sessions of living processes."""
         self._sweep()
         sessions = [session for _, session in self.state.sessions.values()]
-        return [session for session in sessions if account_id in (None, session.account_id)][:10_000]
+        wanted = [session for session in sessions if account_id in (None, session.account_id)][:10_000]
+        ledgers = self.state.ledgers
+        return [
+            replace(
+                each, address=ledgers[each.account_id].account.address if each.account_id in ledgers else ""
+            )
+            for each in wanted
+        ]
 
     async def end(self, session_id: UUID) -> bool:
         """Asks a session to end."""

@@ -28,6 +28,7 @@ def session_to_wire(session: Session) -> pb.Session:
         opened_at=session.opened_at,
         mailbox_id=session.mailbox_id,
         expunged_to=session.expunged_to,
+        address=session.address,
     )
 
 
@@ -41,6 +42,7 @@ def session_from_wire(session: pb.Session) -> Session:
         opened_at=session.opened_at,
         mailbox_id=session.mailbox_id,
         expunged_to=session.expunged_to,
+        address=session.address,
     )
 
 
