@@ -56,7 +56,7 @@ def options(
     """Restante, a mail store."""
 
 
-@app.command("up")
+@app.command("up", epilog="Example: restante up")
 def up() -> None:
     """Start PostgreSQL, storage and the doors on this machine, and stop them on Ctrl-C."""
     from services.cli.up import command
@@ -65,7 +65,7 @@ def up() -> None:
         command.up(os.environ)
 
 
-@app.command("settings")
+@app.command("settings", epilog="Example: restante settings imap")
 def settings(
     process: Annotated[
         str | None, typer.Argument(metavar="[PROCESS]", help="up, postgres, storage, smtp, imap or pop3.")
@@ -80,7 +80,7 @@ def settings(
         sys.stdout.write(manual(os.environ, [process] if process else SETTINGS) + "\n")
 
 
-@app.command("migrate")
+@app.command("migrate", epilog="Example: restante migrate")
 def migrate() -> None:
     """Bring the schema of the database up to date; safe when several do at once."""
     from services.cli.store import CliSettings
