@@ -68,7 +68,7 @@ def up() -> None:
 @app.command("settings", epilog="Example: restante settings imap")
 def settings(
     process: Annotated[
-        str | None, typer.Argument(metavar="[PROCESS]", help="up, postgres, storage, smtp, imap or pop3.")
+        str | None, typer.Argument(metavar="PROCESS", help="up, postgres, storage, smtp, imap or pop3.")
     ] = None,
 ) -> None:
     """Print the settings of all processes or of one, with what each is for and what it is now."""

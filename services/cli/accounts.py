@@ -72,7 +72,7 @@ def add(
 @app.command("list", epilog="Example: restante account list @example.org --full 90")
 def list_all(
     part: Annotated[
-        str, typer.Argument(metavar="[PART]", help="Only addresses that contain this, such as @example.org.")
+        str, typer.Argument(metavar="PART", help="Only addresses that contain this, such as @example.org.")
     ] = "",
     percent: Annotated[
         int,

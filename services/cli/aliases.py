@@ -32,7 +32,7 @@ def add(
     address: Address,
     targets: Annotated[
         list[str],
-        typer.Argument(metavar="TARGET...", help="Accounts, or other aliases; added to those there are."),
+        typer.Argument(metavar="TARGET", help="Accounts, or other aliases; added to those there are."),
     ],
     as_json: AsJson = False,
 ) -> None:
@@ -47,7 +47,7 @@ def add(
 @app.command("list", epilog="Example: restante alias list alice@example.org")
 def list_all(
     target: Annotated[
-        str, typer.Argument(metavar="[TARGET]", help="Only those that lead to this address at once.")
+        str, typer.Argument(metavar="TARGET", help="Only those that lead to this address at once.")
     ] = "",
     as_json: AsJson = False,
 ) -> None:
@@ -73,7 +73,7 @@ def remove(
     address: Address,
     targets: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[TARGET]...", help="Only these; without any, the whole alias."),
+        typer.Argument(metavar="TARGET", help="Only these; without any, the whole alias."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

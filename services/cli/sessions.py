@@ -19,17 +19,17 @@ app = typer.Typer(help="Who is connected: by IMAP and POP3, on all copies.", no_
 # As many hexadecimal digits as are listed.
 _SHORT: Final = 12
 COLUMNS: Final = (
-    Column("session_id", "SESSION", lambda session_id: session_id.replace("-", "")[:_SHORT], is_number=True),
+    Column("session_id", "SESSION", lambda session_id: session_id.replace("-", "")[:_SHORT], is_whole=True),
     Column("address", "ACCOUNT", lambda address: address or "(removed)"),
     Column("door", "PROTOCOL"),
     Column("peer", "FROM"),
-    Column("since", "SINCE", local_time),
+    Column("since", "SINCE", local_time, is_whole=True),
 )
 
 
 @app.command("list", epilog="Example: restante sessions list alice@example.org")
 def list_all(
-    address: Annotated[str, typer.Argument(metavar="[NAME@DOMAIN]", help="Only this account's.")] = "",
+    address: Annotated[str, typer.Argument(metavar="NAME@DOMAIN", help="Only this account's.")] = "",
     as_json: AsJson = False,
 ) -> None:
     """Print who is connected, the longest first; at most 10,000. A new session is seen after a second."""
@@ -46,7 +46,7 @@ def end(
     ids: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[SESSION]...", help="Ids as listed; the beginning is enough if no other has it."
+            metavar="SESSION", help="Ids as listed; the beginning is enough if no other has it."
         ),
     ] = None,
     address: Annotated[

@@ -23,7 +23,8 @@ _MORE: Final = "…"
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column. key: of the object, as JSON names it; form: its text; is_number: right-aligned and never shortened.
+    """One column. key: of the object, as JSON names it; form: its text; is_whole: never shortened; is_number: that,
+    and right-aligned.
 
     spreads: the value is a list, and each of its elements has a row.
     """
@@ -32,6 +33,7 @@ class Column:
     title: str
     form: Callable[[Any], str] = str
     is_number: bool = False
+    is_whole: bool = False
     spreads: bool = False
 
 
@@ -80,7 +82,9 @@ class Table:
     def _fitted(self) -> list[int]:
         """The widths, the widest columns of text narrowed until the terminal holds a line."""
         widths = list(self._widths)
-        texts = [index for index, column in enumerate(self._columns) if not column.is_number]
+        texts = [
+            index for index, column in enumerate(self._columns) if not (column.is_number or column.is_whole)
+        ]
         if sys.stdout.isatty() and texts:
             room = shutil.get_terminal_size().columns - len(_GAP) * (len(widths) - 1)
             while sum(widths) > room:
