@@ -45,9 +45,7 @@ def list_all(
 def end(
     ids: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="SESSION", help="Ids as listed; the beginning is enough if no other has it."
-        ),
+        typer.Argument(metavar="SESSION", help="Ids as listed; the beginning is enough if no other has it."),
     ] = None,
     address: Annotated[
         str, typer.Option("--account", metavar="NAME@DOMAIN", help="All sessions of this account.")

@@ -41,7 +41,7 @@ def test_a_letter_is_traced_from_accept_to_delivery_and_beyond(system: System) -
         assert f"to          <{address}>" in shown
         assert "is          in INBOX, uid 1" in shown
     _, shown, _ = said(system, "trace", address, "--json")
-    (trace,) = json.loads(shown)
+    trace = json.loads(shown)
     assert (trace["kind"], trace["mailbox"], trace["uid"], trace["is_there"]) == (
         "delivered",
         "INBOX",
@@ -53,7 +53,6 @@ def test_a_letter_is_traced_from_accept_to_delivery_and_beyond(system: System) -
         imap.select("INBOX")
         _, rows = imap.fetch("1", "(BODY.PEEK[HEADER])")
         assert f"id {trace['letter_id']}" in str(rows)
-        assert said(system, "trace", trace["letter_id"], "--json")[1] == shown
         assert said(system, "trace", trace["letter_id"], "--json")[1] == shown
         imap.store("1", "+FLAGS", "\\Deleted")
         imap.expunge()
@@ -72,7 +71,7 @@ def test_a_refusal_is_traced_with_the_words_that_the_peer_heard(system: System) 
         hops = "Received: from a by b; Mon, 2 Nov 2026 10:00:00 +0000\r\n" * 101
         assert smtp.data(f"{hops}Subject: again and again\r\n\r\n")[0] == 554
     await_that(
-        lambda: len(json.loads(said(system, "trace", f"lost-{name}@example.com", "--json")[1])) == 2,
+        lambda: len(said(system, "trace", f"lost-{name}@example.com", "--json")[1].splitlines()) == 2,
         "the refusals are not kept",
     )
     code, shown, _ = said(system, "trace", "--from", f"lost-{name}@example.com")

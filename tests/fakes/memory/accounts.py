@@ -90,6 +90,7 @@ class MemoryAccounts:
         """Removes an account with all that it holds, and asks its sessions to end."""
         drop_empty(self.state, [self.state.ledger(account_id).account.address])
         del self.state.ledgers[account_id]
+        self.state.removed.add(account_id)
 
     async def set_password(self, account_id: int, password: bytes) -> None:
         """Replaces the password."""

@@ -30,7 +30,7 @@ class MemorySessions:
         return [
             session.session_id
             for session in own
-            if session.session_id in state.ending or session.account_id not in state.ledgers
+            if session.session_id in state.ending or session.account_id in state.removed
         ]
 
     async def list(self, account_id: int | None = None) -> Sequence[Session]:
