@@ -67,6 +67,10 @@ class DomainUnknown(MailError):
     """The domain is not one of ours."""
 
 
+class RelayRefused(RecipientUnknown):
+    """An address of a domain that is not ours: nobody relays through us without a login."""
+
+
 class AddressInUse(MailError):
     """An account or alias already has this address."""
 
@@ -188,6 +192,9 @@ TABLE: Final[dict[type[MailError], Wording]] = {
     ),
     TooManyAttempts: Wording(
         ("RESOURCE_EXHAUSTED",), "UNAVAILABLE", (454, "4.7.0"), "SYS/TEMP", "Too many attempts, try later"
+    ),
+    RelayRefused: Wording(
+        ("NOT_FOUND",), None, (554, "5.7.1"), None, "Not a domain of ours, and we do not relay"
     ),
     RecipientUnknown: Wording(("NOT_FOUND",), None, (550, "5.1.1"), None, "No such recipient here"),
     AccountUnknown: Wording(("NOT_FOUND",), "CANNOT", (550, "5.1.1"), "SYS/PERM", "No such account"),

@@ -16,6 +16,7 @@ from services.mail.errors import (
     MailboxNotFound,
     OverQuota,
     RecipientUnknown,
+    RelayRefused,
 )
 from services.mail.store.accounts import Quota
 from services.mail.store.sessions import Process, Session
@@ -123,6 +124,11 @@ async def test_a_letter_goes_to_the_inbox_of_whoever_has_the_address(subject: Su
     for address in (f"nobody@{DOMAIN}", f"{local}@elsewhere.test", f"+{local}@{DOMAIN}"):
         with pytest.raises(RecipientUnknown):
             await subject.store.accounts.resolve(address)
+    with pytest.raises(RecipientUnknown) as unknown:
+        await subject.store.accounts.resolve(f"nobody@{DOMAIN}")
+    assert not isinstance(unknown.value, RelayRefused)
+    with pytest.raises(RelayRefused):
+        await subject.store.accounts.resolve(f"{local}@elsewhere.test")
     for address in ("", "nobody", f"a b@{DOMAIN}", f"a@b@{DOMAIN}"):
         with pytest.raises(InvalidAddress):
             await subject.store.accounts.resolve(address)

@@ -119,7 +119,7 @@ class Accounts(Protocol):
 
         The address itself counts first, then without its +detail, then the catch-all of its domain. Of several
         accounts those that are closed are left out, and one that is full refuses the letter for all.
-        Raises RecipientUnknown, InvalidAddress, AccountDisabled, OverQuota, LimitExceeded.
+        Raises RecipientUnknown, RelayRefused, InvalidAddress, AccountDisabled, OverQuota, LimitExceeded.
         """
         ...
 

@@ -9,6 +9,9 @@ ADD_DOMAIN: Final = Statement(
     "add domain", "INSERT INTO domains (domain) VALUES (%(domain)s) ON CONFLICT DO NOTHING RETURNING domain"
 )
 
+# Primary key of domains.
+FIND_DOMAIN: Final = Statement("find domain", "SELECT domain FROM domains WHERE domain = %(domain)s")
+
 # Scans domains; there are few.
 LIST_DOMAINS: Final = Statement("list domains", "SELECT domain FROM domains ORDER BY domain")
 

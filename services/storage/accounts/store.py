@@ -19,6 +19,7 @@ from services.mail.errors import (
     LimitExceeded,
     OverQuota,
     RecipientUnknown,
+    RelayRefused,
     TooManyAttempts,
 )
 from services.mail.store.accounts import Account, AccountPage, Quota, Recipient, Usage
@@ -203,7 +204,8 @@ class PostgresAccounts:
             named = await self._database.read(statements.POSTMASTER, values)
             row = await self._resolver.find([name for (name,) in named if name], size)
         if row is None:
-            raise RecipientUnknown
+            is_ours = not local or await self._database.read(statements.FIND_DOMAIN, {"domain": domain})
+            raise RecipientUnknown if is_ours else RelayRefused
         found_address, account_id = row[:2]
         if account_id is not None:
             return _recipients([row])

@@ -15,6 +15,7 @@ from services.mail.errors import (
     InvalidArgument,
     LimitExceeded,
     RecipientUnknown,
+    RelayRefused,
 )
 from services.mail.store.accounts import Account, AccountPage, Quota, Recipient, Usage
 from services.mail.store.aliases import MOST_REACHED
@@ -129,7 +130,7 @@ class MemoryAccounts:
         known = ours.keys() | self.state.aliases.keys()
         name = next((each for each in names if each in known), None)
         if name is None:
-            raise RecipientUnknown
+            raise RecipientUnknown if domain in self.state.domains or not local else RelayRefused
         found = [ours[each] for each in sorted(self.state.reached([name])) if each in ours]
         if len(found) > MOST_REACHED:
             raise LimitExceeded
