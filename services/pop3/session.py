@@ -6,7 +6,6 @@ take a part for the whole.
 """
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable, Iterable
 from uuid import UUID
 
@@ -38,6 +37,7 @@ from services.pop3.settings import Pop3Settings
 log = logs.get(__name__)
 
 FLUSH_OCTETS = 64 * 1024
+TOO_LATE = replies.error("Idle for too long", "SYS/TEMP")
 
 
 class _EndedInExchange(Exception):
@@ -75,7 +75,7 @@ class Session:
         self._out: list[bytes] = []
         self._out_octets = 0
         self._is_over = False
-        self._login_until = time.monotonic() + settings.login_seconds
+        self._until_login = asyncio.timeout(settings.login_seconds)
 
     @property
     def takes_password(self) -> bool:
@@ -85,20 +85,27 @@ class Session:
     async def run(self) -> None:
         """The whole session; raises ConnectionError when the peer goes away."""
         try:
-            await self.send(replies.ok(f"Restante on {self._settings.hostname} is ready"))
-            while not self._is_over:
-                if self._stopping.is_set():
-                    await self.end(replies.error("The service is restarting, try again", "SYS/TEMP"))
-                elif self._is_asked_to_end:
-                    await self.end(replies.error("The session was ended by an operator", "SYS/TEMP"))
-                else:
-                    await self._step()
-            await self.flush()
+            async with self._until_login:
+                await self._converse()
+        except TimeoutError:
+            # Whoever does not read would not take it: it is not waited for.
+            self.wire.write(b"".join((*self._out, TOO_LATE)))
         finally:
             if self._presence_id is not None:
                 self._presence.closed(self._presence_id)
             if self._lock is not None:
                 await asyncio.shield(self._locks.give_back(self._lock))
+
+    async def _converse(self) -> None:
+        await self.send(replies.ok(f"Restante on {self._settings.hostname} is ready"))
+        while not self._is_over:
+            if self._stopping.is_set():
+                await self.end(replies.error("The service is restarting, try again", "SYS/TEMP"))
+            elif self._is_asked_to_end:
+                await self.end(replies.error("The session was ended by an operator", "SYS/TEMP"))
+            else:
+                await self._step()
+        await self.flush()
 
     async def _step(self) -> None:
         """Answers the next command, or waits for it."""
@@ -122,9 +129,9 @@ class Session:
         """Waits for octets, behind what is queued; False where none came."""
         await self.flush()
         try:
-            data = await self.wire.read(timeout=self._patience())
+            data = await self.wire.read(timeout=self._settings.idle_seconds)
         except TimeoutError:
-            await self.end(replies.error("Idle for too long", "SYS/TEMP"))
+            await self.end(TOO_LATE)
             return False
         if data:
             self.machine.receive(data)
@@ -136,11 +143,6 @@ class Session:
         """Ends the session behind its running command; nothing is deleted."""
         self._is_asked_to_end = True
         self.wire.end_reading()
-
-    def _patience(self) -> float:
-        if self.machine.state is State.TRANSACTION:
-            return self._settings.idle_seconds
-        return max(self._login_until - time.monotonic(), 0.0)
 
     async def _answer(self, command: Command) -> None:
         metrics.commands.labels(protocol="pop3", command=command.name).inc()
@@ -288,12 +290,16 @@ class Session:
                 await self.end(replies.error("Too many failed logins"))
 
     async def _enter(self, account: Account) -> None:
-        self._lock = await self._locks.take(account.account_id, self.wire.abort)
+        due = self._until_login.when()
+        self._until_login.reschedule(None)
         try:
+            self._lock = await self._locks.take(account.account_id, self.wire.abort)
             expunged_to = await self._open(account.account_id)
         except BaseException:
-            lock, self._lock = self._lock, None
-            await asyncio.shield(self._locks.give_back(lock))
+            self._until_login.reschedule(due)
+            if self._lock is not None:
+                lock, self._lock = self._lock, None
+                await asyncio.shield(self._locks.give_back(lock))
             raise
         self.machine.log_in()
         self._presence_id = self._presence.opened(account.account_id, self.wire.peer[0], self.ask_to_end)

@@ -169,7 +169,7 @@ class Session:
         if excess >= 0 and self._replies and self._settings.error_seconds:
             await asyncio.sleep(min(excess + 1, 10) * self._settings.error_seconds)
         self._write()
-        await self._connection.drain()
+        await self._connection.drain(self._settings.idle_seconds)
 
     # Events
 

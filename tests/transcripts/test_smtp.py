@@ -60,7 +60,7 @@ class Pipe:
     def write(self, data: bytes) -> None:
         self.outgoing.feed_data(data)
 
-    async def drain(self) -> None:
+    async def drain(self, timeout: float) -> None:
         """There is always room."""
 
 

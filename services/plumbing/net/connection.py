@@ -196,9 +196,11 @@ class Connection(asyncio.Protocol):
                 server_side=True,
                 ssl_handshake_timeout=HANDSHAKE_SECONDS,
             )
-        except OSError as error:
-            self.connection_lost(error)
+        except (OSError, asyncio.CancelledError) as error:
+            self.connection_lost(None)
             transport.abort()
+            if not isinstance(error, OSError):
+                raise
             raise ConnectionResetError(f"TLS handshake failed: {describe(error)}") from None
         if secure is None or self._lost:
             raise ConnectionResetError("the peer is gone")
