@@ -58,6 +58,11 @@ async def world(cluster: System, found: Copies) -> AsyncIterator[World]:
         yield made
 
 
+def has(done: Counter[str], least: int, wanted: Sequence[str]) -> bool:
+    """Whether enough was done, and each of these."""
+    return done.total() >= least and all(done[name] for name in wanted)
+
+
 def check(world: World, done: Counter[str], least: int, wanted: Sequence[str]) -> None:
     """No violation, and enough was done for that to mean something."""
     assert not world.violations, driver.told(world.violations, SEED)
@@ -69,8 +74,9 @@ def check(world: World, done: Counter[str], least: int, wanted: Sequence[str]) -
 @pytest.mark.timeout(SECONDS * 2 + 120)
 async def test_every_reply_is_right(world: World, cluster: System) -> None:
     """RFC 9051 §2.3.1, §5.2, §5.5, §7.4.1, §7.5.1: nobody is told anything wrong, and in the end all agree."""
-    done = await driver.run(world, SEED, SECONDS)
-    check(world, done, 1000, (*OFTEN, *RARELY, *LEFT))
+    wanted = (*OFTEN, *RARELY, *LEFT)
+    done = await driver.run(world, SEED, SECONDS, is_enough=lambda done: has(done, 1000, wanted))
+    check(world, done, 1000, wanted)
     assert verify(cluster) == ""
 
 
@@ -82,10 +88,17 @@ async def test_every_reply_is_right_while_copies_are_killed(
     """kill -9 of a copy at a time; clients come back by another. What was acknowledged is there once."""
     world.is_rough = True
     killer = Killer(found, SEED)
-    done = await driver.run(world, SEED, KILLING_SECONDS, disturb=killer.kill_one, stride=STRIDE)
-    check(world, done, 300, OFTEN)
+    wanted = (*OFTEN, "(connection lost)")
+
+    def is_enough(done: Counter[str]) -> bool:
+        # Where one round takes all the seconds, only storage was killed, which no client notices.
+        return len(found.killed) >= 2 and has(done, 300, wanted)
+
+    done = await driver.run(
+        world, SEED, KILLING_SECONDS, disturb=killer.kill_one, stride=STRIDE, is_enough=is_enough
+    )
+    check(world, done, 300, wanted)
     assert len(found.killed) >= 2
-    assert done["(connection lost)"] >= 1
     assert verify(cluster) == ""
 
 
@@ -95,7 +108,9 @@ async def test_every_reply_is_right_while_sessions_move(world: World, cluster: S
     """Sessions go from process to process by their tokens, in IDLE too, and no client can tell."""
     async with moving(cluster, SEED) as front:
         world.ports = lambda: [front.port]
-        done = await driver.run(world, SEED, MOVING_SECONDS, stride=STRIDE)
+        done = await driver.run(
+            world, SEED, MOVING_SECONDS, stride=STRIDE, is_enough=lambda done: has(done, 300, OFTEN)
+        )
     check(world, done, 300, OFTEN)
     assert len(front.moves) == 4, front.moves
     assert verify(cluster) == ""

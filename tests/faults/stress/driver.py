@@ -32,24 +32,30 @@ async def run(
     clients: int = CLIENTS,
     disturb: Disturb | None = None,
     stride: float = STRIDE,
+    is_enough: Callable[[Counter[str]], bool] = lambda _done: True,
 ) -> Counter[str]:
     """Violations are in the world afterwards; answers how many commands of each kind were heard out.
 
     disturb: called once while the clients work between two checkpoints. stride: seconds between those.
+    is_enough: asked about that count once the seconds are over; a slow machine takes longer to show as much.
     """
     loop, began = asyncio.get_running_loop(), time.monotonic()
     logger.info("RESTANTE_STRESS_SEED=%s RESTANTE_STRESS_SECONDS=%g", seed, seconds)
     await _prepare(world, seed)
     crowd = [Client(n, world, user, seed) for n, user in enumerate(_users(world, clients), 1)]
     ends = loop.time() + seconds
-    while loop.time() < ends and not world.violations:
-        until = min(ends, loop.time() + stride)
+    while (loop.time() < ends or not is_enough(_done(crowd))) and not world.violations:
+        left = ends - loop.time()
+        until = loop.time() + (min(left, stride) if left > 0 else stride)
         await asyncio.gather(*(client.work(until) for client in crowd), *([disturb()] if disturb else []))
         await checkpoint(world, crowd, seed)
-        total = sum(client.done.total() for client in crowd)
-        logger.info("checkpoint after %.0f s: %d commands", time.monotonic() - began, total)
+        logger.info("checkpoint after %.0f s: %d commands", time.monotonic() - began, _done(crowd).total())
     for client in crowd:
         await client.leave()
+    return _done(crowd)
+
+
+def _done(crowd: Sequence[Client]) -> Counter[str]:
     return sum((client.done for client in crowd), Counter())
 
 
