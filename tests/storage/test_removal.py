@@ -61,6 +61,9 @@ async def test_the_sweeper_leaves_nothing_of_a_removed_account(database_url: str
         } <= held.keys()
         assert {"expunged", "requests", "pop3_locks", "flag_blocks", "sessions", "addresses"} <= held.keys()
         await store.accounts.remove_account(gone.account_id)
+        # A session that does not know it yet.
+        await store.mailboxes.subscribe(gone.account_id, "Late", True)
+        await store.sessions.lock_maildrop(gone.account_id)
         await store.sweeper.sweep()
         assert (await rows(database_url, gone.account_id)).keys() == {"removed_accounts", "sessions"}
         assert await store.sessions.beat(own, [], [session.session_id]) == []
