@@ -14,6 +14,7 @@ from uuid import uuid4
 import pytest
 
 from tests.e2e.system import RESTANTE, System
+from tests.faults.cluster import door
 
 PASSWORD = "a secret"
 
@@ -249,36 +250,37 @@ def test_folders_are_made_renamed_and_removed(system: System, domain: str) -> No
     assert (wrong.returncode, b"drafts" in wrong.stderr) == (2, True)
 
 
-def test_sessions_are_listed_and_ended(system: System, domain: str) -> None:
+def test_sessions_of_all_copies_are_listed_and_ended(system: System, domain: str) -> None:
     """Who, by which protocol, from where; a client reads BYE or -ERR, and another's session goes on."""
     address, other = f"in@{domain}", f"other@{domain}"
     add(system, address, other)
-    imap = imaplib.IMAP4("127.0.0.1", system.imap_port)
-    imap.login(address, PASSWORD)
-    stays = imaplib.IMAP4("127.0.0.1", system.imap_port)
-    stays.login(other, PASSWORD)
-    pop = poplib.POP3("127.0.0.1", system.pop3_port)
-    pop.user(address)
-    pop.pass_(PASSWORD)
-    rows = await_sessions(system, address, 2)
-    assert [(row["door"], row["address"], row["peer"]) for row in rows] == [
-        ("imap", address, "127.0.0.1"), ("pop3", address, "127.0.0.1"),
-    ]  # fmt: skip
-    lines = told(system, "sessions", "list", address)
-    assert lines[0].split() == ["SESSION", "ACCOUNT", "PROTOCOL", "FROM", "SINCE"]
-    short = lines[1].split()[0]
-    assert str(rows[0]["session_id"]).replace("-", "").startswith(short)
-    told(system, "sessions", "end", short)
-    assert b"* BYE" in imap.readline()
-    told(system, "sessions", "end", "--account", address)
-    assert pop.sock.recv(100).startswith(b"-ERR ")
-    assert stays.noop()[0] == "OK"
-    await_sessions(system, address, 0)
-    assert "restante sessions list" in refused(system, "sessions", "end", short, code=2)
-    assert "--account" in refused(system, "sessions", "end", code=2)
-    for each in (imap, stays):
-        each.shutdown()
-    pop.close()
+    with door(system, "imap", system.grpc_target) as second:
+        ports = (system.imap_port, second["port"], second["port"])
+        here, there, stays = (imaplib.IMAP4("127.0.0.1", port) for port in ports)
+        for imap, login in ((here, address), (there, address), (stays, other)):
+            imap.login(login, PASSWORD)
+        pop = poplib.POP3("127.0.0.1", system.pop3_port)
+        pop.user(address)
+        pop.pass_(PASSWORD)
+        rows = await_sessions(system, address, 3)
+        assert [(row["door"], row["address"], row["peer"]) for row in rows] == [
+            ("imap", address, "127.0.0.1"), ("imap", address, "127.0.0.1"), ("pop3", address, "127.0.0.1"),
+        ]  # fmt: skip
+        lines = told(system, "sessions", "list", address)
+        assert lines[0].split() == ["SESSION", "ACCOUNT", "PROTOCOL", "FROM", "SINCE"]
+        (short,) = (line.split()[0] for line in lines if " pop3 " in line)
+        assert str(rows[2]["session_id"]).replace("-", "").startswith(short)
+        told(system, "sessions", "end", short)
+        assert pop.sock.recv(100).startswith(b"-ERR ")
+        assert len(told(system, "sessions", "end", "--account", address)) == 2
+        assert all(b"* BYE" in imap.readline() for imap in (here, there))
+        assert stays.noop()[0] == "OK"
+        await_sessions(system, address, 0)
+        assert "restante sessions list" in refused(system, "sessions", "end", short, code=2)
+        assert "--account" in refused(system, "sessions", "end", code=2)
+        for imap in (here, there, stays):
+            imap.shutdown()
+        pop.close()
 
 
 def await_sessions(system: System, address: str, count: int) -> list[dict[str, object]]:
