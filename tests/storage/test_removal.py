@@ -1,14 +1,17 @@
-"""What is left of an account that was removed."""
+"""What is left of an account that was removed, and what is removed while others add."""
 
+import asyncio
 from uuid import uuid4
 
 import psycopg
 
+from services.mail.errors import DomainInUse, DomainUnknown
 from services.mail.store.sessions import Process, Session
-from services.storage.store import StoreSettings, open_store
+from services.storage.store import PostgresStore, StoreSettings, open_store
 from services.storage.sweep.sweeper import SweepSettings
+from services.storage.transaction import DIRECTORY
 from tests.contract.subject import message
-from tests.storage.conftest import inbox, letter
+from tests.storage.conftest import held, inbox, letter
 
 AT_ONCE = StoreSettings(sweep=SweepSettings(round_seconds=3600, upload_seconds=0))
 
@@ -73,3 +76,36 @@ async def test_the_sweeper_leaves_nothing_of_a_removed_account(database_url: str
         assert await rows(database_url, gone.account_id) == {}
         octets = b"".join([part async for part in store.messages.read(kept, 1, 0, 2**31)])
         assert octets == large
+
+
+async def test_a_domain_never_goes_under_an_account_that_is_being_made(
+    store: PostgresStore, database_url: str
+) -> None:
+    """Whichever comes first, the other is refused: what waits for the directory looks again once it has it."""
+    for number in range(4):
+        domain = f"d{number}.test"
+        await store.accounts.add_domain(domain)
+        async with held(database_url, DIRECTORY):
+            asked = [
+                asyncio.create_task(store.accounts.add_account(f"a@{domain}", b"secret")),
+                asyncio.create_task(store.accounts.remove_domain(domain)),
+            ]
+            await wait_until_blocked(database_url, 2)
+        added, removed = await asyncio.gather(*asked, return_exceptions=True)
+        if removed is None:
+            assert isinstance(added, DomainUnknown)
+        else:
+            assert isinstance(removed, DomainInUse)
+            assert (await store.accounts.find_account(f"a@{domain}")) == added
+
+
+async def wait_until_blocked(database_url: str, count: int) -> None:
+    """Until so many transactions wait for a lock."""
+    async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
+        while True:
+            cursor = await connection.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            )
+            row = await cursor.fetchone()
+            if row is not None and row[0] >= count:
+                return
