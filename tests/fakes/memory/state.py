@@ -161,6 +161,7 @@ class State:
     domains: set[str] = field(default_factory=set)
     aliases: dict[str, set[str]] = field(default_factory=dict)
     ledgers: dict[int, Ledger] = field(default_factory=dict)
+    removed: set[int] = field(default_factory=set)
     last_account_id: int = 0
     processes: dict[UUID, tuple[Process, float]] = field(default_factory=dict)
     sessions: dict[UUID, tuple[UUID, Session]] = field(default_factory=dict)
