@@ -3,6 +3,7 @@
 The rule: a command answers in lines or JSON and exits with 0, 1 (refused) or 2 (a wrong setting or argument).
 """
 
+import io
 import os
 import subprocess
 import sys
@@ -96,7 +97,10 @@ def migrate() -> None:
 
 
 def main() -> None:
-    """The entry point."""
+    """The entry point. What a terminal's encoding cannot show is shown as ?, and ends nothing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     app(prog_name="restante")
 
 

@@ -228,6 +228,11 @@ def test_folders_are_made_renamed_and_removed(system: System, domain: str) -> No
     address = f"folders@{domain}"
     add(system, address)
     told(system, "folder", "create", address, "Work/Bills")
+    told(system, "folder", "create", address, "Über")
+    narrow = {**system.environment, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([RESTANTE, "folder", "list", address], env=narrow, capture_output=True, check=True)
+    assert b"\n?ber " in done.stdout
+    told(system, "folder", "remove", address, "Über")
     told(system, "folder", "rename", address, "Work", "Job")
     rows = {str(row["name"]): row for row in objects(system, "folder", "list", address)}
     assert sorted(rows) == ["Archive", "Drafts", "INBOX", "Job", "Job/Bills", "Junk", "Sent", "Trash"]
