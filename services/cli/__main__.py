@@ -34,8 +34,8 @@ app.add_typer(accounts.app, name="account")
 app.add_typer(aliases.app, name="alias")
 app.add_typer(folders.app, name="folder")
 app.add_typer(sessions.app, name="sessions")
-app.command("trace")(traces.trace)
-app.command("verify")(upkeep.verify)
+app.command("trace", epilog="Example: restante trace alice@example.org --from bob@example.com")(traces.trace)
+app.command("verify", epilog="Example: restante verify alice@example.org")(upkeep.verify)
 
 
 def show_version(is_asked: bool) -> None:

@@ -40,7 +40,7 @@ def trace(
 ) -> None:
     """Tell where a letter is: delivered, when and to which folder, and whether it is still there; or refused, and why.
 
-    Exit code 1 where nothing is known of it. For example: restante trace me@example.org --from boss@example.com
+    Exit code 1 where nothing is known of it.
     """
     from services.cli.store import ask_store
 

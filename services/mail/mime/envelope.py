@@ -22,8 +22,8 @@ EMPTY: Final = b"(" + b" ".join([NIL] * 10) + b")"
 _CUT: Final = {b"date": 1024, b"subject": 8192, b"in-reply-to": 4096, b"message-id": 2048}
 _AUTHORS_LIMIT: Final = 4096
 _ENTRY_STRING: Final = 1024
-# What keeps an address list from being written down as it stands: a comment may hold quotes.
-_SPECIAL = re.compile(rb"[\0\\(\x80-\xff]")
+# What keeps an address list from being written down as it stands: a comment and a domain literal may hold quotes.
+_SPECIAL = re.compile(rb"[\0\\([\x80-\xff]")
 
 
 def render_envelope(found: Iterable[tuple[bytes, bytes]]) -> bytes:

@@ -169,7 +169,6 @@ class State:
     maildrops: dict[int, tuple[int, float]] = field(default_factory=dict)
     epochs: dict[int, int] = field(default_factory=dict)
     traces: list[Trace] = field(default_factory=list)
-    removed: set[int] = field(default_factory=set)
 
     def now(self) -> int:
         """Seconds since 1970."""

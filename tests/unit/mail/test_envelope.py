@@ -1,6 +1,6 @@
 """ENVELOPE's address lists. RFC 9051 §7.5.2."""
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from services.mail.mime.envelope import render_envelope
@@ -31,6 +31,7 @@ PIECES = st.sampled_from(
 
 
 @given(st.lists(PIECES, max_size=14).map("".join))
+@example('["]')
 def test_a_list_is_written_alike_whether_or_not_it_is_plain(text: str) -> None:
     """A backslash behind everything makes a list special; the entries in front of it stay the same."""
     value = text.encode()
