@@ -36,12 +36,14 @@ async def test_flags_keywords_and_date_are_kept(subject: Subject) -> None:
     inbox = await subject.inbox()
     flags = ["\\seen", "$Work", "\\FLAGGED"]
     await subject.store.messages.append(inbox, b"x", 1, flags, internal_at=1_000_000_007)
-    await subject.store.messages.append(inbox, b"x", 1, ["$WORK", "other"])
+    await subject.store.messages.append(inbox, b"x", 1, ["$WORK", "other"], internal_at=-1)
+    await subject.store.messages.append(inbox, b"x", 1)
     page = await subject.rows(inbox, EVERY, Items.FLAGS | Items.INTERNALDATE)
     assert set(flag_names(page.flags[0], page.keywords)) == {"\\Seen", "\\Flagged", "$Work"}
     assert set(flag_names(page.flags[1], page.keywords)) == {"$Work", "other"}
     assert page.internal_at[0] == 1_000_000_007
-    assert page.internal_at[1] > 1_500_000_000
+    assert page.internal_at[1] == -1
+    assert page.internal_at[2] > 1_500_000_000
 
 
 @pytest.mark.parametrize(

@@ -200,6 +200,24 @@ async def test_refusals(subject: Subject) -> None:
             await found(subject, inbox, *query)
 
 
+async def test_a_field_is_found_by_what_is_seen_of_it(subject: Subject) -> None:
+    """As ENVELOPE tells it, with one blank for several, and as it is written."""
+    inbox = await subject.inbox()
+    octets = b"Subject: three  two\r\n   f\tg\r\nFrom: A  B <a@b.test>\r\n\r\n"
+    await subject.store.messages.append(inbox, octets, len(octets))
+    for is_kept in (False, True):
+        if is_kept:
+            await subject.prepare(inbox.account_id)
+        for key in (
+            InField("subject", "three two f g"),
+            InField("subject", "three  two"),
+            InField("from", "a b <"),
+            InText("two f g"),
+        ):
+            assert await found(subject, inbox, key) == [1], (key, is_kept)
+        assert await found(subject, inbox, InField("subject", "three   two")) == []
+
+
 async def test_one_account_never_finds_anothers_message(subject: Subject) -> None:
     one, two = await subject.inbox(), await subject.inbox()
     await subject.append(one, octets=b"Subject: mine\r\n\r\nmine\r\n")

@@ -60,6 +60,7 @@ def make_certificate(certificate: Path, key: Path, hostname: str) -> None:
 
 def names(hostname: str) -> list[x509.GeneralName]:
     """What a client on this machine may call it; names that a certificate cannot hold are left out."""
-    found = dict.fromkeys(["localhost", hostname, socket.gethostname()])
+    # Some clients (mbsync, offlineimap) compare what they were told with names only, even where it is an address.
+    found = dict.fromkeys(["localhost", hostname, socket.gethostname(), "127.0.0.1"])
     dns = [x509.DNSName(each) for each in found if each.isascii() and 0 < len(each) <= 253]
     return [*dns, *(x509.IPAddress(ipaddress.ip_address(each)) for each in ("127.0.0.1", "::1"))]

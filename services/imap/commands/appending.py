@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 class Append:
     """APPEND: RFC 9051 §6.3.12. What can be refused is refused before the client sends the message.
 
-    internal_at: seconds since 1970, or None for now; what is older counts as 1970. size: octets of the literal that
-    follows.
+    internal_at: seconds since 1970, or None for now. size: octets of the literal that follows.
     """
 
     target: str
@@ -36,7 +35,7 @@ class Append:
     def parse(cls, args: Arguments) -> Self:
         target = args.mailbox()
         flags = args.flags() if args.peek() == b"(" else ()
-        internal_at = max(args.date_time(), 0) if args.peek() == b'"' else None
+        internal_at = args.date_time() if args.peek() == b'"' else None
         return cls(target, flags, internal_at, args.message_size())
 
     async def run(self, session: Session) -> AsyncIterator[Response]:

@@ -40,6 +40,7 @@ _DATE_TIME: Final = re.compile(
     rb'"([ 0-9][0-9])-([A-Za-z]{3})-([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) ([+-])([0-9]{2})([0-9]{2})"'
 )
 _DATE: Final = re.compile(rb'("?)([0-9]{1,2})-([A-Za-z]{3})-([0-9]{4})\1')
+_EARLIEST: Final = calendar.timegm((1, 1, 1, 0, 0, 0))
 _LATEST: Final = calendar.timegm((9999, 12, 31, 23, 59, 59))
 _MONTHS: Final = {
     name: number
@@ -203,7 +204,7 @@ class Arguments:
         return canonical_flag(self.match(_FLAG, "flag")[0].decode("ascii"))
 
     def date_time(self) -> int:
-        """A date-time as seconds since 1970, before the year 10000 in UTC too. RFC 9051 §9 (date-time)."""
+        """A date-time as seconds since 1970, in the years 1 to 9999 in UTC too. RFC 9051 §9 (date-time)."""
         self._separate("date-time")
         found = self.match(_DATE_TIME, "date-time")
         date = _date(found[1].strip(), found[2], found[3])
@@ -213,7 +214,7 @@ class Arguments:
             raise ProtocolError("no such time")
         offset = (ahead * 60 + past) * (-60 if found[7] == b"+" else 60)
         local = calendar.timegm((date.year, date.month, date.day, hour, minute, min(second, 59)))
-        return min(local + offset, _LATEST)
+        return max(_EARLIEST, min(local + offset, _LATEST))
 
     def date(self) -> dt.date:
         """A date, quoted or not. RFC 9051 §9 (date)."""

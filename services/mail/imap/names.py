@@ -49,6 +49,8 @@ def decode(octets: bytes) -> str:
         place = run.end()
     pieces.append(octets[place:].decode("ascii"))
     name = "".join(pieces)
+    if any(octet < 0x20 or octet == 0x7F for octet in octets):
+        raise InvalidName("a mailbox name has no control characters")
     if encode(name) != octets:
         raise InvalidName("a mailbox name has more than one spelling in modified UTF-7; use the shortest")
     return name

@@ -3,7 +3,7 @@
 A folded header is groups of fields, one for each name: `\\nNAME: value\\rNAME: value`; groups that begin with BREAK
 hold lines that are no fields, and last the fields of the parts inside. Values are unfolded and have no line ends, so
 a group's bounds are certain. An address that is written with comments, spaces or quotes has one value more, as the
-envelope tells it.
+envelope tells it, and so has a value with more than one blank in a row.
 The rule: these texts are kept; whoever changes what comes out for any message empties `header_text` and `body_text`
 in the same migration.
 """
@@ -32,6 +32,7 @@ _LINE_ENDS: Final = re.compile(r"[\r\n]")
 # Whose addresses SEARCH knows as the envelope has them (RFC 9051 §6.4.4, FROM), and where those may look otherwise.
 _ADDRESSES: Final = frozenset((b"BCC", b"CC", b"FROM", b"TO"))
 _DISGUISED: Final = re.compile(rb'[) "]@|@[( ]')
+_BLANKS: Final = re.compile(r"[ \t]+")
 _UNNAMED: Final = f"\n{BREAK}\r"
 _NAME: Final = re.compile(rb"([^\0- :\x7f-\xff]++)[ \t]*+:")
 
@@ -104,8 +105,11 @@ def _fields(header: bytes) -> Iterator[tuple[str, str]]:
             text = value.decode("ascii").upper()
         else:
             text = fold(_LINE_ENDS.sub(" ", decode_header(value)))
-        folded = name.decode("ascii")
-        yield folded, f"{folded}:{text.rstrip()}" if folded else text.rstrip()
+        folded, text = name.decode("ascii"), text.rstrip()
+        lead = f"{folded}:" if folded else ""
+        yield folded, lead + text
+        if "  " in text or "\t" in text:
+            yield folded, lead + _BLANKS.sub(" ", text)
         if name in _ADDRESSES and _DISGUISED.search(value) and (plain := _plain_addresses(value)):
             yield folded, f"{folded}: {plain}"
 

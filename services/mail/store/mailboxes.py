@@ -26,6 +26,8 @@ DEFAULT_FOLDERS: Final = (
 # \\All and \\Flagged would be views of other mailboxes, and there are none.
 SPECIAL_USES: Final = frozenset(use for _, use in DEFAULT_FOLDERS)
 MAX_NAME_OCTETS: Final = 1000
+# Clients make a folder of each level, and files have no longer names.
+MAX_COMPONENT_OCTETS: Final = 255
 MAX_DEPTH: Final = 50
 
 
@@ -197,6 +199,8 @@ def canonical_name(name: str) -> str:
         raise InvalidName("a mailbox name is Unicode text")
     if len(parts) > MAX_DEPTH or len(name.encode()) > MAX_NAME_OCTETS:
         raise InvalidName(f"a mailbox name has at most {MAX_DEPTH} levels and {MAX_NAME_OCTETS} octets")
+    if any(len(part.encode()) > MAX_COMPONENT_OCTETS for part in parts):
+        raise InvalidName(f"a level of a mailbox name has at most {MAX_COMPONENT_OCTETS} octets")
     return SEPARATOR.join(parts)
 
 

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from services.mail.store.mailboxes import MailboxKey
 from services.storage.arrays import Bigints, Blobs, Uuids
-from services.storage.deliveries.statements import STORED
+from services.storage.deliveries.statements import NOW, STORED
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ def parameters(letters: Sequence[Waiting], *, is_passing: bool, is_alone: bool) 
         "box_accounts": Bigints([box.account_id for box in boxes]),
         "box_mailboxes": Bigints([box.mailbox_id for box in boxes]),
         "are_whole": Bigints([int(letter.is_whole) for letter in letters]),
-        "internal_ats": Bigints([-1 if each.internal_at is None else each.internal_at for each in letters]),
+        "internal_ats": Bigints([NOW if each.internal_at is None else each.internal_at for each in letters]),
         "headers": Bigints([each.header for each in contents]),
         "encodings": Bigints([each.encoding for each in contents]),
         "envelopes": Blobs([each.envelope for each in contents]),

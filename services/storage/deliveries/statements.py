@@ -11,6 +11,8 @@ from typing import Final
 
 from services.storage.transaction import Statement
 
+# Stands in `internal_ats` for the time of the transaction; it is written out in DELIVER.
+NOW: Final = -(2**62)
 STORED: Final = 0
 BUSY: Final = 1
 NO_MAILBOX: Final = 2
@@ -121,7 +123,8 @@ DELIVER: Final = Statement(
         INSERT INTO messages (account_id, mailbox_id, uid, body_id, size, internal_at, saved_at, structure_version,
             envelope, structure)
         SELECT account_id, mailbox_id, uid, body_id, size,
-            coalesce(nullif((%(internal_ats)s::bigint[])[letter_no], -1), extract(epoch FROM now())::bigint),
+            coalesce(nullif((%(internal_ats)s::bigint[])[letter_no], -4611686018427387904),
+                extract(epoch FROM now())::bigint),
             extract(epoch FROM now())::bigint, 1,
             (%(envelopes)s::bytea[])[letter_no], (%(structures)s::bytea[])[letter_no]
         FROM taken

@@ -53,7 +53,7 @@ class PostgresMessages:
         request_id: UUID | None = None,
     ) -> Appended:
         """See the port."""
-        if internal_at is not None and not 0 <= internal_at < 2**40:
+        if internal_at is not None and not -(2**40) < internal_at < 2**40:
             raise InvalidArgument("internal_at is out of range")
         content = await self._bodies.take(body, size)
         bits = await self._keywords.bits(mailbox.account_id, flags, is_adding=True) if flags else 0

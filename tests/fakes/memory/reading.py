@@ -103,7 +103,7 @@ def fields_of(header: bytes) -> list[tuple[str, str]]:
             found.append((name.decode("ascii"), text))
         elif line:
             found.append(("", re.sub("[\r\n]", " ", decode_header(line)).rstrip()))
-    return found
+    return [*found, *((name, " ".join(re.split("[ \t]+", value))) for name, value in found)]
 
 
 def texts_of(part: Part, content: bytes) -> list[str]:

@@ -43,17 +43,17 @@ async def test_what_would_be_there_twice_has_a_request_id(store: MemoryStore) ->
     assert len(ids) == len(set(ids) - {None}) == 3
 
 
-async def test_a_date_before_1970_is_the_first_of_1970(store: MemoryStore) -> None:
-    """Clients copy such dates from other servers; the message is worth more than its date."""
+async def test_a_date_before_1970_is_kept(store: MemoryStore) -> None:
+    """Clients copy such dates from other servers. RFC 9051 §6.3.12."""
     async with dialogues.door(store) as door, dialogues.in_memory(door) as client:
         await logged_in_to(client, "INBOX")
         client.send(
-            b'a APPEND INBOX "01-Jan-1970 00:00:00 +0100" {8+}\r\na: b\r\n\r\n\r\nb FETCH 1 INTERNALDATE\r\n'
+            b'a APPEND INBOX "01-Jan-1960 00:00:00 +0100" {8+}\r\na: b\r\n\r\n\r\nb FETCH 1 INTERNALDATE\r\n'
         )
         while (line := await hear(client)).startswith("* ") and "INTERNALDATE" not in line:
             continue
         assert line.startswith("a OK"), line
-        await expect(client, '* 1 FETCH (INTERNALDATE "01-Jan-1970 00:00:00 +0000")')
+        await expect(client, '* 1 FETCH (INTERNALDATE "31-Dec-1959 23:00:00 +0000")')
 
 
 async def test_a_date_beyond_9999_hides_no_message(store: MemoryStore) -> None:

@@ -167,5 +167,5 @@ def render_date_time(seconds: int) -> bytes:
 
 @lru_cache(maxsize=4096)
 def _day(number: int) -> bytes:
-    day = date.fromordinal(min(_EPOCH + number, date.max.toordinal()))
+    day = date.fromordinal(max(1, min(_EPOCH + number, date.max.toordinal())))
     return f"{day.day:02d}-{_MONTHS[day.month - 1]}-{day.year:04d}".encode("ascii")
