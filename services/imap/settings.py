@@ -4,7 +4,13 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from services.plumbing.net.settings import DoorSettings
+from services.plumbing.net.settings import (
+    AddressConnections,
+    AddressRate,
+    DoorSettings,
+    NetworkConnections,
+    NetworkRate,
+)
 
 
 class Settings(DoorSettings):
@@ -43,15 +49,7 @@ class Settings(DoorSettings):
     account_connections: int = Field(
         default=1000, ge=1, description="Open sessions of one account in one process of this door."
     )
-    address_connections: int = Field(
-        default=2000, ge=1, description="Open connections from one address, or one IPv6 /64."
-    )
-    network_connections: int = Field(
-        default=5000, ge=1, description="Open connections from one IPv4 /24 or IPv6 /48."
-    )
-    address_rate: int = Field(
-        default=6000, ge=1, description="New connections in a minute from one address, or one IPv6 /64."
-    )
-    network_rate: int = Field(
-        default=20_000, ge=1, description="New connections in a minute from one IPv4 /24 or IPv6 /48."
-    )
+    address_connections: AddressConnections = 2000
+    network_connections: NetworkConnections = 5000
+    address_rate: AddressRate = 6000
+    network_rate: NetworkRate = 20_000

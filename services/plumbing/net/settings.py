@@ -1,10 +1,25 @@
 """What can be set about every door."""
 
+from typing import Annotated
+
 from pydantic import Field, field_validator
 
 from services.plumbing.net.limits import Limits
 from services.plumbing.net.networks import Networks
 from services.plumbing.settings import Settings
+
+AddressConnections = Annotated[
+    int, Field(ge=1, description="Open connections from one address, or one IPv6 /64.")
+]
+NetworkConnections = Annotated[
+    int, Field(ge=1, description="Open connections from one IPv4 /24 or IPv6 /48.")
+]
+AddressRate = Annotated[
+    int, Field(ge=1, description="New connections in a minute from one address, or one IPv6 /64.")
+]
+NetworkRate = Annotated[
+    int, Field(ge=1, description="New connections in a minute from one IPv4 /24 or IPv6 /48.")
+]
 
 
 class DoorSettings(Settings):
@@ -20,18 +35,10 @@ class DoorSettings(Settings):
         ge=1,
         description="Open connections in one process of this door, as are all such limits.",
     )
-    address_connections: int = Field(
-        default=100, ge=1, description="Open connections from one address, or one IPv6 /64."
-    )
-    network_connections: int = Field(
-        default=1000, ge=1, description="Open connections from one IPv4 /24 or IPv6 /48."
-    )
-    address_rate: int = Field(
-        default=3000, ge=1, description="New connections in a minute from one address, or one IPv6 /64."
-    )
-    network_rate: int = Field(
-        default=10_000, ge=1, description="New connections in a minute from one IPv4 /24 or IPv6 /48."
-    )
+    address_connections: AddressConnections = 100
+    network_connections: NetworkConnections = 1000
+    address_rate: AddressRate = 3000
+    network_rate: NetworkRate = 10_000
 
     @field_validator("proxies")
     @classmethod

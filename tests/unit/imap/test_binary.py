@@ -21,7 +21,9 @@ async def literal(client: Client, command: bytes, before: str) -> bytes:
     assert line.startswith(f"* 1 FETCH ({before} ~{{"), line
     size, octets = int(line[:-1].rpartition("{")[2]), b""
     while len(octets) < size + 3:
-        octets += await client.line()
+        more = await client.line()
+        assert more, f"the connection ended after {len(octets)} of {size} octets"
+        octets += more
     assert octets[size:] == b")\r\n"
     await expect(client, "a OK ...")
     return octets[:size]
