@@ -19,7 +19,7 @@ from services.plumbing.net.connection import HANDSHAKE_SECONDS, Connection, desc
 from services.plumbing.net.deadlines import Deadlines
 from services.plumbing.net.limits import Limits, TooMany
 from services.plumbing.net.networks import Networks, is_loopback, plain
-from services.plumbing.net.proxy import HeaderWrong, read_header
+from services.plumbing.net.proxy import HeaderWrong, Source, read_header
 from services.plumbing.net.tls import TlsContext
 
 log = logs.get(__name__)
@@ -70,6 +70,7 @@ class Listener:
         self._proxies = proxies or Networks()
         self._header_seconds = header_seconds
         self._tasks: set[asyncio.Task[None]] = set()
+        self._unheard: set[asyncio.Task[None]] = set()
         self._socket: socket.socket | None = None
         self._deadlines: Deadlines
 
@@ -102,8 +103,12 @@ class Listener:
     async def stop(self, grace: float) -> None:
         """Stops accepting, ends every connection's reading, gives handlers grace seconds, cuts off the rest."""
         await self.stop_accepting()
+        # A task that is cancelled before its first step never comes to its finally: whoever was just admitted begins.
+        await asyncio.sleep(0)
         for connection in list(self.connections):
             connection.end_reading()
+        for task in self._unheard:
+            task.cancel()
         if self._tasks and grace > 0:
             await asyncio.wait(self._tasks, timeout=grace)
         for connection in list(self.connections):
@@ -167,7 +172,7 @@ class Listener:
         connection: Connection | None = None
         try:
             if self._proxies.holds(peer[0]):
-                source = await read_header(accepted, self._header_seconds)
+                source = await self._hear_proxy(accepted)
                 is_relayed = source is None or not is_loopback(peer[0])
                 if source is not None:
                     log.debug("proxied", proxy=peer[0], peer=source[0], port=self.port)
@@ -191,6 +196,16 @@ class Listener:
                 self.connections.discard(connection)
             self._limits.release(counted)
             metrics.connections_open.labels(port=str(self.port)).dec()
+
+    async def _hear_proxy(self, accepted: socket.socket) -> Source:
+        """The client that a proxy names; nobody is served yet, so a stop does not wait for it."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._unheard.add(task)
+        try:
+            return await read_header(accepted, self._header_seconds)
+        finally:
+            self._unheard.discard(task)
 
     async def _connect(self, accepted: socket.socket, peer: tuple[str, int], session: str) -> Connection:
         accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import socket
 import ssl
 from pathlib import Path
 
@@ -106,6 +107,18 @@ async def test_a_silent_handshake_counts_as_a_connection(tls: TlsContext) -> Non
         refused_writer.close()
         writer.close()
     assert limits.open == 0
+
+
+async def test_who_was_admitted_a_moment_before_the_stop_is_counted_out() -> None:
+    """Its task has not had its first step when the stop begins."""
+    limits = Limits()
+    async with listening(limits) as listener:
+        client, accepted = socket.socketpair()
+        listener._admit(accepted, ("127.0.0.1", 1))
+        await listener.stop(grace=0.0)
+        client.close()
+    assert limits.open == 0
+    assert accepted.fileno() == -1
 
 
 async def serial_number(port: int) -> bytes:

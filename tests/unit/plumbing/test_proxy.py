@@ -297,6 +297,19 @@ async def test_a_header_that_drips_is_given_up() -> None:
         writer.close()
 
 
+async def test_a_stop_does_not_wait_for_a_header() -> None:
+    """Balancers keep connections ready; whoever is not served yet has nothing to lose."""
+    limits = Limits()
+    async with door(limits=limits, header_seconds=3600) as listener:
+        reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+        while not limits.open:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        await listener.stop(grace=3600)
+        assert await reader.read() == b""
+        writer.close()
+    assert limits.open == 0
+
+
 async def test_nobody_else_may_say_a_header() -> None:
     """attacks 13: from elsewhere it is no header, and what it says is not believed."""
     async with Listener(
