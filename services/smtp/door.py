@@ -11,6 +11,7 @@ from services.mail.store import Store
 from services.plumbing.net.connection import Connection
 from services.plumbing.net.limits import Limits
 from services.plumbing.net.listener import Listener
+from services.plumbing.net.networks import Networks
 from services.plumbing.net.tls import TlsContext
 from services.smtp.refusals import Refusals
 from services.smtp.session import Session
@@ -28,7 +29,8 @@ class Door:
         self._is_empty = asyncio.Event()
         self._is_empty.set()
         self._smtp = self._listener(settings.port, tls, settings.limits, is_lmtp=False)
-        trusted = Limits(settings.connections, exempt=settings.lmtp_trusted)
+        exempt = Networks.read(f"{settings.lmtp_networks},{settings.proxies}")
+        trusted = Limits(settings.connections, exempt=exempt)
         self._lmtp = self._listener(settings.lmtp_port, tls, trusted, is_lmtp=True)
 
     def _listener(self, port: int, tls: TlsContext | None, limits: Limits, *, is_lmtp: bool) -> Listener:

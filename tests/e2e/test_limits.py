@@ -86,7 +86,7 @@ class Knocker:
         }
 
 
-@pytest.fixture(params=DOORS)
+@pytest.fixture(params=REFUSALS)
 def knocker(narrow: System, request: pytest.FixtureRequest) -> Iterator[Knocker]:
     """For each door; whatever it leaves open is closed."""
     with ExitStack() as stack:

@@ -100,10 +100,10 @@ def read_letter(system: System, subject: str) -> bytes:
         return head
 
 
-def send_letter(wire: Wire, system: System) -> str:
+def send_letter(wire: Wire, system: System, hello: str = "EHLO") -> str:
     """Sends one after the greeting; its subject."""
     subject = uuid4().hex
-    wire.ask("EHLO client.example", b"250 ")
+    wire.ask(f"{hello} client.example", b"250 ")
     wire.ask("MAIL FROM:<bob@example.net>", b"250 ")
     wire.ask(f"RCPT TO:<{system.account}>", b"250 ")
     wire.ask("DATA", b"354 ")
@@ -130,6 +130,21 @@ def test_a_letter_through_haproxy_is_received_from_the_client(
     word = b"ESMTPS" if tls else b"ESMTP"
     assert b"Received: from client.example ([%b])\r\n" % CLIENT.encode() in head
     assert b" with %b id " % word in head
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_letter_by_lmtp_through_haproxy_is_received_from_the_client(
+    fronted: System, ports: dict[tuple[str, str], int], version: str
+) -> None:
+    """RFC 2033: it is the client that has to be in a trusted network, and it is told in Received."""
+    with Wire(ports["lmtp", version], CLIENT) as wire:
+        assert wire.line().startswith(b"220 ")
+        head = read_letter(fronted, send_letter(wire, fronted, "LHLO"))
+    assert b"Received: from client.example ([%b])\r\n" % CLIENT.encode() in head
+    assert b" with LMTP id " in head
+    header = b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n"
+    with Wire(fronted.port(*DOORS["lmtp"]), PROXY, first=header) as wire:
+        assert not wire.line().startswith(b"220 ")
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -185,7 +200,7 @@ def test_whoever_comes_from_the_proxys_address_must_say_its_header(fronted: Syst
     for first in (b"EHLO client.example\r\n", b"PROXY TCP4 1.2.3.4 5.6.7.8 1\r\n", b"\x16\x03\x01\x00\x05"):
         with Wire(port, PROXY, first=first) as wire:
             assert wire.line() == b""
-    with Wire(port, PROXY, door.endswith("s"), b"PROXY TCP6 2001:db8::7 2001:db8::8 4711 25\r\n") as wire:
+    with Wire(port, PROXY, door.endswith("s"), b"PROXY TCP4 127.0.0.77 127.0.0.1 4711 25\r\n") as wire:
         assert wire.line().startswith(GREETINGS[door])
 
 
@@ -202,7 +217,12 @@ def test_nobody_else_may_say_a_header(fronted: System, door: str, header: bytes)
         return
     with Wire(port, CLIENT, first=header) as wire:
         heard = [wire.line(), wire.line()]
-    refusals = {"smtp": (b"554 ", b"500 "), "imap": (b"PROXY BAD ", b"* BAD "), "pop3": (b"-ERR ",)}
+    refusals = {
+        "smtp": (b"554 ", b"500 "),
+        "lmtp": (b"554 ", b"500 "),
+        "imap": (b"PROXY BAD ", b"* BAD "),
+        "pop3": (b"-ERR ",),
+    }
     assert any(line.startswith(refusals[door]) for line in heard), heard
 
 

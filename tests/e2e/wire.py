@@ -8,12 +8,20 @@ from tests.e2e.system import PATIENCE
 
 DOORS = {
     "smtp": ("smtp", "port"),
+    "lmtp": ("smtp", "lmtp_port"),
     "imap": ("imap", "port"),
     "imaps": ("imap", "tls_port"),
     "pop3": ("pop3", "port"),
     "pop3s": ("pop3", "tls_port"),
 }
-GREETINGS = {"smtp": b"220 ", "imap": b"* OK ", "imaps": b"* OK ", "pop3": b"+OK ", "pop3s": b"+OK "}
+GREETINGS = {
+    "smtp": b"220 ",
+    "lmtp": b"220 ",
+    "imap": b"* OK ",
+    "imaps": b"* OK ",
+    "pop3": b"+OK ",
+    "pop3s": b"+OK ",
+}
 
 
 class Wire:
