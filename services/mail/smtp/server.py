@@ -151,12 +151,11 @@ class ServerConnection:
         """Takes the next octets and gives their events, one at a time; to be exhausted before it is called again."""
         self._lines.feed(data)
         while self.state is not State.CLOSED:
-            if self._chunk is not None:
-                yield from self._receive_chunk(self._chunk)
-            elif self._body is not None and not self._lines.is_empty:
-                yield from self._receive_body(self._body)
             if self._is_in_message():
-                return
+                yield from self._receive_message()
+                if self._is_in_message():
+                    return
+                continue  # unless the answer to it was the last
             event = self._next_command()
             if event is not None:
                 if not isinstance(event, Bdat):  # which is answered when its octets are here
@@ -308,13 +307,22 @@ class ServerConnection:
         self.state = State.BODY
         return command
 
+    def _receive_message(self) -> Iterator[Event]:
+        if self._chunk is not None:
+            yield from self._receive_chunk(self._chunk)
+        elif self._body is not None and not self._lines.is_empty:
+            yield from self._receive_body(self._body)
+
     def _receive_chunk(self, chunk: _Chunk) -> Iterator[Event]:
         octets = self._lines.take_some(chunk.left)
         chunk.left -= len(octets)
         is_whole = not chunk.left
         if chunk.refusal is not None:
-            if is_whole:
-                self._chunk = None
+            if not is_whole:
+                return
+            self._chunk = None
+            # LMTP answers the last chunk once for each recipient that was taken: here never. RFC 2033 §4.3.
+            if not (self.is_lmtp and chunk.command.is_last):
                 refused = Refused(chunk.refusal)
                 self._unanswered.append(refused)
                 yield refused
