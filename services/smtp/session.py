@@ -49,8 +49,6 @@ from services.smtp.trace import Origin, protocol
 
 log = logs.get(__name__)
 
-_OCTETS = metrics.letter_octets.labels(protocol="smtp")
-
 
 class Session:
     """A connection and what it has said so far."""
@@ -79,6 +77,7 @@ class Session:
         name = "lmtp" if is_lmtp else "smtp"
         self._stored = metrics.letters.labels(protocol=name, outcome="stored")
         self._refused = metrics.letters.labels(protocol=name, outcome="refused")
+        self._octets = metrics.letter_octets.labels(protocol=name)
         self._hostname = ""
         self._letter: IncomingLetter | None = None
         self._error: MailError | None = None
@@ -107,7 +106,7 @@ class Session:
     def stop(self) -> None:
         """The process stops: a letter that is coming in may end, the next command is answered 421. RFC 5321 §3.8."""
         self._is_stopping = True
-        if self._machine.state is not State.BODY:
+        if not self._machine.is_in_letter:
             self._connection.end_reading()
 
     async def _greet(self) -> bool:
@@ -128,7 +127,7 @@ class Session:
     async def _converse(self) -> None:
         machine, connection = self._machine, self._connection
         while machine.state is not State.CLOSED:
-            if self._is_stopping and machine.state is not State.BODY:
+            if self._is_stopping and not machine.is_in_letter:
                 self._say(replies.SHUTTING_DOWN)
                 return
             data = await connection.read(self._patience())
@@ -344,7 +343,7 @@ class Session:
         """One of each recipient that was taken; SMTP hears one for all, which is the same for each."""
         if any(outcome.is_positive for outcome in outcomes):
             self._stored.inc()
-            _OCTETS.inc(letter.size)
+            self._octets.inc(letter.size)
             self._letters += 1
             self._errors = 0
         else:

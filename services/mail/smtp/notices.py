@@ -8,8 +8,9 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-# RFC 3461 §4: printable ASCII without + and =, which are written as + and two capital hexadecimal digits.
-_XTEXT: Final = r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})"
+# RFC 3461 §4: printable ASCII without + and =, which are written as + and two capital hexadecimal digits. What these
+# stand for is printable too, or white space (§4.2, §4.4): it will be a field of a report, and must not begin another.
+_XTEXT: Final = r"(?:[!-*,-<>-~]|\+(?:09|[2-6][0-9A-F]|7[0-9A-E]))"
 _ENVID = re.compile(rf"(?=.{{1,100}}\Z){_XTEXT}+")
 _ORCPT = re.compile(rf"(?=.{{1,500}}\Z)[!-*,-:<>-~]+;{_XTEXT}+")
 _KINDS: Final = ("SUCCESS", "FAILURE", "DELAY")

@@ -131,6 +131,11 @@ class ServerConnection:
         self._ahead: Command | Refused | None = None
         self._unanswered: deque[Command | Refused | ChunkEnd | BodyEnd] = deque()
 
+    @property
+    def is_in_letter(self) -> bool:
+        """Whether content is coming in, or has begun to by BDAT and is not whole."""
+        return self.state in {State.CHUNKS, State.BODY}
+
     def keywords(self) -> tuple[str, ...]:
         """What EHLO announces now, in this state of the connection. RFC 5321 §4.1.1.1."""
         starttls = ("STARTTLS",) if self._offers_tls and not self.is_tls else ()

@@ -114,6 +114,23 @@ async def test_a_letter_that_is_coming_in_may_end_when_the_door_stops() -> None:
         assert (await status(store))[1].messages == 1
 
 
+async def test_a_letter_whose_chunks_are_coming_in_may_end_when_the_door_stops() -> None:
+    """RFC 5321 §3.8, RFC 3030 §2: also where the door stops between two of them."""
+    async with opened() as (door, store, client):
+        await client.answer()
+        await client.ask("EHLO client.example")
+        await client.ask("MAIL FROM:<bob@example.net>", "RCPT TO:<alice@example.com>")
+        client.writer.write(b"BDAT 3\r\nabc")
+        assert (await client.answer()).startswith("250")
+        stopping = asyncio.create_task(door.stop(grace=20.0))
+        await asyncio.sleep(0)
+        client.writer.write(b"BDAT 3 LAST\r\ndef")
+        assert (await client.answer()).startswith("250")
+        assert (await client.answer()).startswith("421 4.3.2")
+        await stopping
+        assert (await status(store))[1].messages == 1
+
+
 async def test_who_is_idle_when_the_door_stops_is_told() -> None:
     """RFC 5321 §3.8."""
     async with opened() as (door, _, client):
