@@ -11,6 +11,7 @@ from services.plumbing.net.connection import Connection
 from services.plumbing.net.listener import Listener
 from services.plumbing.net.tls import TlsContext
 from services.plumbing.presence import Presence
+from services.pop3.conversation import converse
 from services.pop3.locks import Locks
 from services.pop3.session import Session
 from services.pop3.settings import Pop3Settings
@@ -71,7 +72,7 @@ class Door:
     async def serve(self, connection: Connection) -> None:
         """One session, to its end."""
         session = Session(connection, self._store, self.locks, self.presence, self._settings, self._stopping)
-        await session.run()
+        await converse(session)
 
     async def stop(self, grace: float) -> None:
         """Lets running commands finish for at most grace seconds; stopping is set before."""

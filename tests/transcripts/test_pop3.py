@@ -19,6 +19,7 @@ from services.plumbing.net.deadlines import Deadlines
 from services.plumbing.net.limits import Limits
 from services.plumbing.net.listener import Listener
 from services.plumbing.presence import Presence
+from services.pop3.conversation import converse
 from services.pop3.locks import Locks
 from services.pop3.session import Session
 from services.pop3.settings import Pop3Settings
@@ -47,7 +48,7 @@ async def without_sockets(store: MemoryStore) -> AsyncIterator[Wire]:
 
     async def run() -> None:
         with suppress(ConnectionResetError):
-            await session_of(connection, store).run()
+            await converse(session_of(connection, store))
         await connection.close()
 
     task = asyncio.create_task(run())
@@ -61,7 +62,7 @@ async def without_sockets(store: MemoryStore) -> AsyncIterator[Wire]:
 @asynccontextmanager
 async def over_a_socket(store: MemoryStore) -> AsyncIterator[Wire]:
     async def serve(connection: Connection) -> None:
-        await session_of(connection, store).run()
+        await converse(session_of(connection, store))
 
     async with Listener("127.0.0.1", 0, serve, tls=None, implicit_tls=False, limits=Limits()) as listener:
         reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
