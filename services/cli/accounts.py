@@ -145,6 +145,30 @@ def password(address: Address, password_stdin: FromStdin = False, as_json: AsJso
     show(json_of(account), [f"{account.address} has a new password"], as_json=as_json)
 
 
+@app.command("apop", epilog="Example: restante account apop alice@example.org")
+def apop(
+    address: Address,
+    password_stdin: FromStdin = False,
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Take the secret away; APOP is refused then.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Give an account a secret for POP3's APOP, not its password: it is kept readable. Needs RESTANTE_APOP=true."""
+    from services.cli.store import ask
+
+    async def change(accounts: Accounts) -> Account:
+        account = await accounts.find_account(address)
+        await accounts.set_apop_secret(account.account_id, secret)
+        return account
+
+    with refusals():
+        secret = None if remove else read_password(from_stdin=password_stdin, prompt="APOP secret")
+        account = ask(change)
+    state = "no APOP secret any more" if remove else "a new APOP secret"
+    show(json_of(account), [f"{account.address} has {state}"], as_json=as_json)
+
+
 @app.command("quota", epilog="Example: restante account quota alice@example.org --bytes 5GB --messages 0")
 def quota(
     address: Address, max_bytes: Octets = None, max_messages: Messages = None, as_json: AsJson = False

@@ -9,13 +9,13 @@ import sys
 from services.plumbing.failures import CannotStart, SettingsWrong
 
 
-def read_password(*, from_stdin: bool) -> bytes:
+def read_password(*, from_stdin: bool, prompt: str = "Password") -> bytes:
     """The password as octets. Raises SettingsWrong without a terminal, CannotStart if it was typed differently."""
     if from_stdin:
         return sys.stdin.buffer.read().removesuffix(b"\n")
     if not sys.stdin.isatty():
         raise SettingsWrong("no terminal to ask for the password: give it on stdin with --password-stdin")
-    password = getpass.getpass("Password: ")
+    password = getpass.getpass(f"{prompt}: ")
     if password != getpass.getpass("Once more: "):
         raise CannotStart("the two passwords differ; nothing was changed")
     return password.encode("utf-8", "surrogateescape")

@@ -75,6 +75,15 @@ class SharedSettings(BaseModel):
         default_factory=lambda data: data["home"] / "tls" / "key.pem",
         description="PEM file with that certificate's key.",
     )
+    apop: bool = Field(
+        default=False,
+        description="Offer APOP in POP3's greeting to accounts that restante account apop gave a secret. It is an MD5 "
+        "digest, and its secrets must be kept readable: for old clients without TLS.",
+    )
+    apop_key_file: Path = Field(
+        default_factory=lambda data: data["home"] / "keys" / "apop",
+        description="File with the key that seals APOP's secrets, 32 octets in base64. Read by storage alone.",
+    )
     rpc_certificate: Path | None = Field(
         default=None, description="PEM file with this process's certificate towards storage, for mutual TLS."
     )

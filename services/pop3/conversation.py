@@ -27,7 +27,7 @@ async def converse(session: Session) -> None:
 
 
 async def _converse(session: Session) -> None:
-    await session.send(replies.ok(f"Restante on {session.settings.hostname} is ready"))
+    await session.send(replies.greeting(session.settings.hostname, session.timestamp))
     while not session.is_over:
         if session.stopping.is_set():
             await session.end(replies.error("The service is restarting, try again", "SYS/TEMP"))

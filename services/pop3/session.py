@@ -4,6 +4,8 @@ The rule: a multi-line reply that cannot be finished ends the connection, or its
 """
 
 import asyncio
+import secrets
+import time
 from collections.abc import AsyncIterator, Iterable
 from uuid import UUID
 
@@ -58,6 +60,8 @@ class Session:
         self.is_over = False
         self._out: list[bytes] = []
         self._out_octets = 0
+        # Of this connection alone, or "" where APOP is not offered. RFC 1939 §7.
+        self.timestamp = timestamp_of(settings.hostname) if settings.apop else ""
         self.until_login = asyncio.timeout(settings.login_seconds)
 
     @property
@@ -147,3 +151,8 @@ class Session:
                 log.exception("message broken off")
             self.wire.abort()
             raise ConnectionResetError("message broken off") from None
+
+
+def timestamp_of(hostname: str) -> str:
+    """What no other connection of any copy is greeted with, in the form of a msg-id. RFC 1939 §7."""
+    return f"<{secrets.token_hex(16)}.{time.time_ns()}@{hostname}>"

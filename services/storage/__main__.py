@@ -9,6 +9,7 @@ from services.plumbing.failures import CannotStart
 from services.plumbing.processes import Process
 from services.plumbing.rpc.server import Server
 from services.storage import revision
+from services.storage.accounts.apop import read_key
 from services.storage.gather import GatherSettings
 from services.storage.settings import Settings
 from services.storage.store import StoreSettings, open_store
@@ -59,6 +60,7 @@ def store_settings(settings: Settings) -> StoreSettings:
             trace_seconds=settings.trace_days * 86400,
         ),
         message_octets=settings.message_octets,
+        apop_key=read_key(settings.apop_key_file) if settings.apop else None,
     )
 
 

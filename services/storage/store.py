@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
 from services.mail.store import Store
+from services.storage.accounts.apop import Apop
 from services.storage.accounts.passwords import Passwords
 from services.storage.accounts.store import PostgresAccounts
 from services.storage.aliases.store import PostgresAliases
@@ -28,13 +29,17 @@ from services.storage.verify.recount import PostgresUpkeep
 
 @dataclass(frozen=True, slots=True)
 class StoreSettings:
-    """How a store uses its database. message_octets: the largest message. index_seconds: see Indexer."""
+    """How a store uses its database.
+
+    message_octets: the largest message. index_seconds: see Indexer. apop_key: what seals APOP's secrets; None is off.
+    """
 
     pool: PoolSettings = field(default_factory=PoolSettings)
     gather: GatherSettings = field(default_factory=GatherSettings)
     sweep: SweepSettings = field(default_factory=SweepSettings)
     message_octets: int = 100 * 1024 * 1024
     index_seconds: float = 2.0
+    apop_key: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +76,7 @@ async def open_store(
         bodies = Bodies(database, settings.message_octets)
         keywords = Keywords(database)
         yield PostgresStore(
-            accounts=PostgresAccounts(database, passwords),
+            accounts=PostgresAccounts(database, passwords, Apop(settings.apop_key)),
             mailboxes=PostgresMailboxes(database),
             messages=PostgresMessages(database, gatherer, bodies, keywords),
             search=PostgresSearch(database, indexer, max(1, settings.pool.size // 2)),

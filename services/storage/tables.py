@@ -82,7 +82,8 @@ accounts = Table(
 # Accounts that were removed: their sessions end, and the sweeper removes what they held.
 removed_accounts = Table("removed_accounts", metadata, _key("account_id"), _now("at"))
 
-# A secret. kind: 1 argon2id. version grows with every change, and binds what a process remembers of a login.
+# A secret. kind: 1 argon2id, 3 APOP's, sealed. version grows with every change, and binds what a process remembers of
+# a login.
 credentials = Table(
     "credentials",
     metadata,

@@ -19,7 +19,7 @@ from tests.fakes.memory import MemoryStore
 from tests.unit.rpc.ends import site_of
 
 # Texts are prepared only when a test says so.
-SETTINGS = StoreSettings(message_octets=MAX_MESSAGE_OCTETS, index_seconds=3600)
+SETTINGS = StoreSettings(message_octets=MAX_MESSAGE_OCTETS, index_seconds=3600, apop_key=bytes(32))
 
 
 class Clock:

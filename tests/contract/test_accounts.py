@@ -1,5 +1,6 @@
 """Accounts, their addresses, secrets and quotas."""
 
+import hashlib
 from uuid import uuid4
 
 import pytest
@@ -87,12 +88,61 @@ async def test_any_octets_but_nul_are_a_password(subject: Subject, password: byt
                 await login(account.address, wrong, "127.0.0.1")
 
 
+async def test_apop_takes_the_digest_of_the_timestamp_and_the_secret(subject: Subject) -> None:
+    """RFC 1939 §7, with the RFC's example; a secret that was replaced or removed is none."""
+    account = await subject.account()
+    accounts = subject.store.accounts
+    timestamp, digest = (
+        b"<1896.697170952@dbc.mtview.ca.us>",
+        bytes.fromhex("c4c9334bac560ecc979e58001b3e22fb"),
+    )
+    with pytest.raises(BadCredentials):
+        await accounts.authenticate_apop(account.address, timestamp, digest, "127.0.0.1")
+    await accounts.set_apop_secret(account.account_id, b"another")
+    await accounts.set_apop_secret(account.account_id, b"tanstaaf")
+    login = account.address.upper()
+    assert await accounts.authenticate_apop(login, timestamp, digest, "127.0.0.1") == account
+    for wrong in (
+        accounts.authenticate_apop(login, timestamp[:-1], digest, "127.0.0.1"),
+        accounts.authenticate_apop(login, timestamp, digest[:-1] + b"x", "127.0.0.1"),
+        accounts.authenticate_apop(login, timestamp, b"", "127.0.0.1"),
+    ):
+        with pytest.raises(BadCredentials):
+            await wrong
+    await accounts.set_apop_secret(account.account_id, None)
+    with pytest.raises(BadCredentials):
+        await accounts.authenticate_apop(login, timestamp, digest, "127.0.0.1")
+
+
+async def test_an_apop_secret_is_no_password_and_a_password_no_apop_secret(subject: Subject) -> None:
+    """Each opens its own command only, and changing one leaves the other."""
+    account = await subject.account()
+    accounts = subject.store.accounts
+    await accounts.set_apop_secret(account.account_id, b"tanstaaf")
+    await accounts.set_password(account.account_id, b"password")
+    with pytest.raises(BadCredentials):
+        await accounts.authenticate(account.address, b"tanstaaf", "127.0.0.1")
+    digest = hashlib.md5(b"<a@b>password").digest()
+    with pytest.raises(BadCredentials):
+        await accounts.authenticate_apop(account.address, b"<a@b>", digest, "127.0.0.1")
+    digest = hashlib.md5(b"<a@b>tanstaaf").digest()
+    await accounts.authenticate_apop(account.address, b"<a@b>", digest, "127.0.0.1")
+    await accounts.set_enabled(account.account_id, False)
+    with pytest.raises(AccountDisabled):
+        await accounts.authenticate_apop(account.address, b"<a@b>", digest, "127.0.0.1")
+    for secret in (b"", b"a\0b"):
+        with pytest.raises(InvalidArgument):
+            await accounts.set_apop_secret(account.account_id, secret)
+
+
 async def test_an_unknown_login_is_a_wrong_password(subject: Subject) -> None:
     """The two are never told apart; what is no address is an unknown login."""
     await subject.account()
     for login in (f"nobody@{DOMAIN}", "nobody", "", "a@b@c", "\0", "x" * 5000):
         with pytest.raises(BadCredentials):
             await subject.store.accounts.authenticate(login, b"secret", "127.0.0.1")
+        with pytest.raises(BadCredentials):
+            await subject.store.accounts.authenticate_apop(login, b"<a@b>", bytes(16), "127.0.0.1")
 
 
 async def test_a_closed_account_neither_logs_in_nor_takes_mail(subject: Subject) -> None:
@@ -270,6 +320,8 @@ async def test_an_account_that_is_not_there_is_named(subject: Subject) -> None:
     accounts = subject.store.accounts
     for asked in (
         accounts.set_password(NOWHERE, b"x"),
+        accounts.set_apop_secret(NOWHERE, b"x"),
+        accounts.set_apop_secret(NOWHERE, None),
         accounts.set_quota(NOWHERE, Quota()),
         accounts.set_enabled(NOWHERE, True),
         accounts.usage(NOWHERE),

@@ -1,7 +1,8 @@
 """Dialogues with the POP3 door, each without sockets and over a real one.
 
 A file is lines: `given N messages` and `given message OCTETS` fill INBOX of alice@example.org, whose password
-is `a secret`; `given session` is somebody else in the maildrop; `C:` a line of the client (those in a row are
+is `a secret`; `given session` is somebody else in the maildrop; `given timestamp` is what the greeting has, and `given
+apop` the secret that goes with it; `C:` a line of the client (those in a row are
 one write), `S:` a line of the server with ... for anything, `closed`, and `kept N`. The rule: a dialogue
 names everything that it depends on.
 """
@@ -10,6 +11,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -35,20 +37,32 @@ Say = Callable[[bytes], object]
 Wire = tuple[asyncio.StreamReader, Say]
 
 
-def session_of(connection: Connection, store: MemoryStore) -> Session:
+@dataclass(slots=True)
+class Scene:
+    """What there is before the client comes. timestamp: the greeting's, "" for none."""
+
+    store: MemoryStore
+    account_id: int
+    timestamp: str = ""
+
+
+def session_of(connection: Connection, scene: Scene) -> Session:
     """A session of a door that nobody started."""
+    store = scene.store
     presence = Presence(store.sessions, "pop3", "")
-    return Session(connection, store, Locks(store.sessions), presence, Pop3Settings(), asyncio.Event())
+    session = Session(connection, store, Locks(store.sessions), presence, Pop3Settings(), asyncio.Event())
+    session.timestamp = scene.timestamp
+    return session
 
 
 @asynccontextmanager
-async def without_sockets(store: MemoryStore) -> AsyncIterator[Wire]:
+async def without_sockets(scene: Scene) -> AsyncIterator[Wire]:
     connection = Connection(("127.0.0.1", 40000), ("127.0.0.1", 110), Deadlines(), None)
     transport = MemoryTransport(connection)
 
     async def run() -> None:
         with suppress(ConnectionResetError):
-            await converse(session_of(connection, store))
+            await converse(session_of(connection, scene))
         await connection.close()
 
     task = asyncio.create_task(run())
@@ -60,9 +74,9 @@ async def without_sockets(store: MemoryStore) -> AsyncIterator[Wire]:
 
 
 @asynccontextmanager
-async def over_a_socket(store: MemoryStore) -> AsyncIterator[Wire]:
+async def over_a_socket(scene: Scene) -> AsyncIterator[Wire]:
     async def serve(connection: Connection) -> None:
-        await converse(session_of(connection, store))
+        await converse(session_of(connection, scene))
 
     async with Listener("127.0.0.1", 0, serve, tls=None, implicit_tls=False, limits=Limits()) as listener:
         reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
@@ -84,19 +98,24 @@ def matches(wanted: str, line: bytes) -> bool:
     return re.fullmatch(pattern, line.decode("utf-8").removesuffix("\r\n")) is not None
 
 
-async def given(words: str, store: MemoryStore, account_id: int) -> None:
-    """Fills the store before the client comes."""
+async def given(words: str, scene: Scene) -> None:
+    """Sets the scene before the client comes."""
     kind, _, rest = words.partition(" ")
+    store, account_id = scene.store, scene.account_id
     if kind == "message":
         await add_message(store, account_id, rest.encode().decode("unicode_escape").encode("latin-1"))
     elif kind == "session":
         await store.sessions.lock_maildrop(account_id)
+    elif kind == "timestamp":
+        scene.timestamp = rest
+    elif kind == "apop":
+        await store.accounts.set_apop_secret(account_id, rest.encode())
     else:
         for number in range(1, int(kind) + 1):
             await add_message(store, account_id, b"Subject: %d\r\n\r\nletter %d\r\n" % (number, number))
 
 
-async def play(lines: list[str], store: MemoryStore, account_id: int, wire: Wire) -> None:
+async def play(lines: list[str], scene: Scene, wire: Wire) -> None:
     """The rest of the dialogue, from the greeting on."""
     reader, say = wire
     pending = b""
@@ -115,19 +134,19 @@ async def play(lines: list[str], store: MemoryStore, account_id: int, wire: Wire
             assert await asyncio.wait_for(reader.read(), BOUND) == b""
         else:
             assert kind == "kept", line
-            assert len((await inbox_of(store, account_id)).uids) == int(rest)
+            assert len((await inbox_of(scene.store, scene.account_id)).uids) == int(rest)
 
 
 @pytest.mark.parametrize("medium", [without_sockets, over_a_socket])
 @pytest.mark.parametrize("dialogue", DIALOGUES, ids=[each.stem for each in DIALOGUES])
 async def test_the_dialogue_goes_as_written(
-    dialogue: Path, medium: Callable[[MemoryStore], AbstractAsyncContextManager[Wire]]
+    dialogue: Path, medium: Callable[[Scene], AbstractAsyncContextManager[Wire]]
 ) -> None:
     """RFC 1939; each file cites its own source."""
     lines = read(dialogue)
     store = MemoryStore()
-    account_id = await account_with(store, ADDRESS, PASSWORD)
+    scene = Scene(store, await account_with(store, ADDRESS, PASSWORD))
     while lines[0].startswith("given "):
-        await given(lines.pop(0).removeprefix("given "), store, account_id)
-    async with medium(store) as wire:
-        await play(lines, store, account_id, wire)
+        await given(lines.pop(0).removeprefix("given "), scene)
+    async with medium(scene) as wire:
+        await play(lines, scene, wire)

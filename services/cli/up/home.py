@@ -3,6 +3,7 @@
 The rule: what is there is never replaced; certificate, token and password are made once, for whoever runs this.
 """
 
+import base64
 import fcntl
 import json
 import os
@@ -58,6 +59,12 @@ class Home:
             if not settings.token_file.exists():
                 settings.token_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 write_secret(settings.token_file, secrets.token_urlsafe(32) + "\n")
+        with written(settings.apop_key_file, "RESTANTE_APOP_KEY_FILE"):
+            if settings.apop and not settings.apop_key_file.exists():
+                settings.apop_key_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                write_secret(
+                    settings.apop_key_file, base64.b64encode(secrets.token_bytes(32)).decode() + "\n"
+                )
         # Raises CannotStart, sooner than the doors would.
         TlsContext(settings.tls_certificate, settings.tls_key)
 

@@ -3,6 +3,7 @@
 Rule: one row per command; whatever the row does not allow is refused before the door hears of it.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Flag, auto
@@ -13,6 +14,7 @@ from services.mail.errors import ProtocolError
 # More lines or messages than any maildrop has; larger numbers mean the same.
 MOST: Final = 2**63 - 1
 MAX_DIGITS: Final = 20
+HEXADECIMAL: Final = re.compile(rb"[0-9A-Fa-f]{32}")
 # No message has this number.
 ALL: Final = -1
 
@@ -28,14 +30,15 @@ class State(Flag):
 class Command:
     """One command as given.
 
-    number: of a message, ALL where none was named. lines: TOP's. text: the octets of USER and PASS, and the mechanism
-    that AUTH names. initial: AUTH's initial response as it came, None where there is none.
+    number: of a message, ALL where none was named. lines: TOP's. text: the octets of USER and PASS, APOP's login, or
+    AUTH's mechanism. digest: APOP's, 16 octets. initial: AUTH's initial response as it came, None for none.
     """
 
     name: str
     number: int = ALL
     lines: int = 0
     text: bytes = b""
+    digest: bytes = b""
     initial: bytes | None = None
 
 
@@ -62,6 +65,14 @@ def parse_text(name: str, rest: bytes | None) -> Command:
     if not rest:
         raise ProtocolError(f"{name} takes an argument")
     return Command(name, text=rest)
+
+
+def parse_digest(name: str, rest: bytes | None) -> Command:
+    """A login, spaces included, and 16 octets in hexadecimal. RFC 1939 §7."""
+    login, _, digest = (rest or b"").rpartition(b" ")
+    if not login or not HEXADECIMAL.fullmatch(digest):
+        raise ProtocolError(f"{name} takes a login and a digest of 32 hexadecimal digits")
+    return Command(name, text=login, digest=bytes.fromhex(digest.decode("ascii")))
 
 
 def parse_mechanism(name: str, rest: bytes | None) -> Command:
@@ -109,6 +120,7 @@ TABLE: Final[dict[bytes, Row]] = {
     b"STLS": Row(State.AUTHORIZATION, parse_none),  # RFC 2595 §4
     b"USER": Row(State.AUTHORIZATION, parse_text),
     b"PASS": Row(State.AUTHORIZATION, parse_text),
+    b"APOP": Row(State.AUTHORIZATION, parse_digest),
     b"AUTH": Row(State.AUTHORIZATION, parse_mechanism),  # RFC 5034 §4
     b"QUIT": Row(ANYWHERE, parse_none),
     b"STAT": Row(State.TRANSACTION, parse_none),

@@ -14,6 +14,11 @@ END: Final = b".\r\n"
 NOT_TEXT: Final = dict.fromkeys((*range(32), 127), " ")
 
 
+def greeting(hostname: str, timestamp: str) -> bytes:
+    """The first line. timestamp: what APOP's digest begins with, "" where that is not offered. RFC 1939 §4, §7."""
+    return ok(f"Restante is ready {timestamp}" if timestamp else f"Restante on {hostname} is ready")
+
+
 def ok(text: str = "") -> bytes:
     """A positive reply."""
     return f"+OK {text}\r\n".encode() if text else b"+OK\r\n"

@@ -98,6 +98,14 @@ class Accounts(Protocol):
         """Replaces the password; logins with the old one fail from now on. Raises AccountUnknown."""
         ...
 
+    async def set_apop_secret(self, account_id: int, secret: bytes | None) -> None:
+        """Replaces the secret that APOP logs in by, or removes it. RFC 1939 §7.
+
+        secret: any octets but NUL, at least one; they are kept readable, so it should not be the password.
+        Raises AccountUnknown, InvalidArgument; NotPermitted where APOP is off.
+        """
+        ...
+
     async def set_quota(self, account_id: int, quota: Quota) -> None:
         """Replaces the quota; mail above it stays. Raises AccountUnknown."""
         ...
@@ -111,6 +119,14 @@ class Accounts(Protocol):
 
         network: the peer's address, for throttling.
         Raises BadCredentials, AccountDisabled, TooManyAttempts.
+        """
+        ...
+
+    async def authenticate_apop(self, login: str, timestamp: bytes, digest: bytes, network: str) -> Account:
+        """Checks an APOP digest; a login that is unknown, or has no secret, costs the same time. RFC 1939 §7.
+
+        timestamp: that of the greeting, with its angle brackets. digest: the 16 octets. network: the peer's address;
+        failures count like those of passwords. Raises BadCredentials, AccountDisabled, TooManyAttempts.
         """
         ...
 

@@ -12,6 +12,7 @@ ANSWERS: Final[dict[str, Callable[[Session, Command], Awaitable[None]]]] = {
     "STLS": authorization.stls,
     "USER": authorization.user,
     "PASS": authorization.pass_,
+    "APOP": authorization.apop,
     "AUTH": auth.auth,
     "QUIT": transaction.quit_,
     "STAT": transaction.stat,

@@ -3,7 +3,7 @@
 The rule: whether a login exists is never told.
 """
 
-from services.mail.errors import AuthenticationRequired, BadCredentials, PrivacyRequired
+from services.mail.errors import AuthenticationRequired, BadCredentials, PrivacyRequired, ProtocolError
 from services.mail.pop3 import replies
 from services.mail.pop3.commands import Command, State
 from services.mail.store.accounts import Account
@@ -47,6 +47,20 @@ async def pass_(session: Session, command: Command) -> None:
     if not login:
         raise AuthenticationRequired("USER comes first")
     await log_in(session, _by_password(session, login, command.text))
+
+
+async def apop(session: Session, command: Command) -> None:
+    """APOP: RFC 1939 §7; the secret itself does not travel, so plain text is allowed."""
+    if not session.timestamp:
+        raise ProtocolError("APOP is not offered here")
+    await log_in(session, _by_digest(session, command.text, command.digest))
+
+
+async def _by_digest(session: Session, login: bytes, digest: bytes) -> Account:
+    timestamp = session.timestamp.encode()
+    return await session.store.accounts.authenticate_apop(
+        _name(login), timestamp, digest, session.wire.peer[0]
+    )
 
 
 async def _by_password(session: Session, login: bytes, password: bytes) -> Account:

@@ -95,6 +95,26 @@ SET_PASSWORD: Final = Statement(
     """,
 )
 
+# Primary key of credentials.
+SET_APOP_SECRET: Final = Statement(
+    "set apop secret",
+    """
+    INSERT INTO credentials (account_id, kind, version, secret)
+    SELECT account_id, 3, 1, %(secret)s FROM accounts WHERE account_id = %(account_id)s
+    ON CONFLICT (account_id, kind) DO UPDATE SET version = credentials.version + 1, secret = EXCLUDED.secret
+    RETURNING version
+    """,
+)
+
+# Primary keys of credentials and accounts.
+REMOVE_APOP_SECRET: Final = Statement(
+    "remove apop secret",
+    """
+    WITH gone AS (DELETE FROM credentials WHERE account_id = %(account_id)s AND kind = 3)
+    SELECT account_id FROM accounts WHERE account_id = %(account_id)s
+    """,
+)
+
 # Locks the account's row by itself.
 SET_QUOTA: Final = Statement(
     "set quota",
@@ -131,7 +151,7 @@ LOGIN: Final = Statement(
     LEFT JOIN LATERAL (SELECT * FROM accounts WHERE account_id = d.account_id OFFSET 0) a ON true
     LEFT JOIN LATERAL (SELECT * FROM account_state WHERE account_id = d.account_id OFFSET 0) s ON true
     LEFT JOIN LATERAL (
-        SELECT version, secret FROM credentials WHERE account_id = d.account_id AND kind = 1 OFFSET 0
+        SELECT version, secret FROM credentials WHERE account_id = d.account_id AND kind = %(kind)s::smallint OFFSET 0
     ) c ON true
     """,
 )

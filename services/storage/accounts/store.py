@@ -2,8 +2,9 @@
 
 import asyncio
 import ipaddress
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Final, TypeAlias
 from weakref import WeakValueDictionary
 
 from services.mail.address import parse_domain
@@ -17,6 +18,7 @@ from services.mail.errors import (
     InvalidAddress,
     InvalidArgument,
     LimitExceeded,
+    NotPermitted,
     OverQuota,
     RecipientUnknown,
     RelayRefused,
@@ -26,6 +28,7 @@ from services.mail.store.accounts import Account, AccountPage, Quota, Recipient,
 from services.mail.store.aliases import MOST_REACHED
 from services.mail.store.mailboxes import DEFAULT_FOLDERS, INBOX
 from services.storage.accounts import removal, statements
+from services.storage.accounts.apop import Apop
 from services.storage.accounts.passwords import Passwords
 from services.storage.accounts.resolver import Resolver
 from services.storage.accounts.spelling import POSTMASTER, candidates, canonical_address
@@ -43,14 +46,20 @@ TURN_SECONDS: Final = 0.05
 MAX_PASSWORD_OCTETS: Final = 4096
 MAX_PAGE: Final = 1000
 _UNBOUNDED: Final = Quota()
+# What credentials.kind says.
+PASSWORD: Final = 1
+APOP: Final = 3
+# Whether what was shown fits a credential: its account, version and secret, None where there is none.
+Check: TypeAlias = Callable[[int, int, bytes | None], Awaitable[bool]]
 
 
 class PostgresAccounts:
     """Implements `services.mail.store.accounts.Accounts`."""
 
-    def __init__(self, database: Database, passwords: Passwords) -> None:
+    def __init__(self, database: Database, passwords: Passwords, apop: Apop) -> None:
         self._database = database
         self._passwords = passwords
+        self._apop = apop
         self._resolver = Resolver(database)
         # Locks live as long as somebody holds or waits for them.
         self._logins: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -130,6 +139,19 @@ class PostgresAccounts:
         ):
             raise AccountUnknown
 
+    async def set_apop_secret(self, account_id: int, secret: bytes | None) -> None:
+        """See the port."""
+        if secret is None:
+            done = await self._database.write(statements.REMOVE_APOP_SECRET, {"account_id": account_id})
+        else:
+            if not self._apop.is_on:
+                raise NotPermitted("APOP is off here: RESTANTE_APOP=true turns it on")
+            _check_secret(secret)
+            values = {"account_id": account_id, "secret": self._apop.seal(secret, account_id)}
+            done = await self._database.write(statements.SET_APOP_SECRET, values)
+        if not done:
+            raise AccountUnknown
+
     async def set_quota(self, account_id: int, quota: Quota) -> None:
         """See the port."""
         _check_quota(quota)
@@ -145,6 +167,14 @@ class PostgresAccounts:
 
     async def authenticate(self, login: str, password: bytes, network: str) -> Account:
         """See the port."""
+        check = partial(self._passwords.is_right, password[: MAX_PASSWORD_OCTETS + 1])
+        return await self._log_in(login, network, PASSWORD, check)
+
+    async def authenticate_apop(self, login: str, timestamp: bytes, digest: bytes, network: str) -> Account:
+        """See the port."""
+        return await self._log_in(login, network, APOP, partial(self._apop.is_right, timestamp, digest))
+
+    async def _log_in(self, login: str, network: str, kind: int, check: Check) -> Account:
         try:
             address = canonical_address(login)
         except InvalidAddress:
@@ -152,9 +182,11 @@ class PostgresAccounts:
         login_key = f"login {address or login.lower()[:254]}"
         # One at a time for each login, so that a burst of guesses meets the delays that its own failures make.
         async with self._logins.setdefault(login_key, asyncio.Lock()):
-            return await self._authenticate(address, login_key, _network_key(network), password)
+            return await self._authenticate(address, login_key, _network_key(network), kind, check)
 
-    async def _authenticate(self, address: str, login_key: str, network_key: str, password: bytes) -> Account:
+    async def _authenticate(
+        self, address: str, login_key: str, network_key: str, kind: int, check: Check
+    ) -> Account:
         keys = {
             "login_key": login_key,
             "network_key": network_key,
@@ -162,16 +194,13 @@ class PostgresAccounts:
             "free_network": FREE_FAILURES_OF_NETWORK,
             "delays": Bigints(DELAYS),
         }
-        row = (await self._database.read(statements.LOGIN, {"address": address, **keys}))[0]
+        row = (await self._database.read(statements.LOGIN, {"address": address, "kind": kind, **keys}))[0]
         version, secret, waits, has_failed = row[5:9]
         if waits is not None and waits > 0:
             raise TooManyAttempts
         if has_failed:
             await self._take_turn(keys)
-        is_right = await self._passwords.is_right(
-            password[: MAX_PASSWORD_OCTETS + 1], row[0] or 0, version or 0, secret
-        )
-        if not is_right:
+        if not await check(row[0] or 0, version or 0, secret):
             failed = Texts(sorted({login_key, network_key} - {""}))
             await self._database.write(statements.COUNT_FAILURE, {"keys": failed})
             raise BadCredentials
@@ -221,8 +250,7 @@ class PostgresAccounts:
         return Usage(used_bytes, used_messages, Quota(quota_bytes, quota_messages))
 
     async def _secret(self, password: bytes) -> bytes:
-        if not password or b"\0" in password or len(password) > MAX_PASSWORD_OCTETS:
-            raise InvalidArgument(f"a password has 1 to {MAX_PASSWORD_OCTETS} octets and no NUL")
+        _check_secret(password)
         return await self._passwords.hash(password)
 
 
@@ -242,6 +270,11 @@ def _recipients(rows: Sequence[Row]) -> list[Recipient]:
     if not all(fits for *_, fits in taken):
         raise OverQuota
     return [Recipient(account_id, mailbox_id, address) for address, account_id, _, mailbox_id, _ in taken]
+
+
+def _check_secret(secret: bytes) -> None:
+    if not secret or b"\0" in secret or len(secret) > MAX_PASSWORD_OCTETS:
+        raise InvalidArgument(f"a password has 1 to {MAX_PASSWORD_OCTETS} octets and no NUL")
 
 
 def _check_quota(quota: Quota) -> None:

@@ -1,6 +1,7 @@
 """Accounts in memory. Passwords are compared as they are, and failed logins are not slowed down."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from services.mail.address import parse_domain
@@ -98,6 +99,12 @@ class MemoryAccounts:
         _check(Quota(), password)
         self.state.ledger(account_id).password = password
 
+    async def set_apop_secret(self, account_id: int, secret: bytes | None) -> None:
+        """Replaces or removes the secret."""
+        if secret is not None:
+            _check(Quota(), secret)
+        self.state.ledger(account_id).apop_secret = secret
+
     async def set_quota(self, account_id: int, quota: Quota) -> None:
         """Replaces the quota."""
         _check(quota, b"-")
@@ -109,11 +116,24 @@ class MemoryAccounts:
 
     async def authenticate(self, login: str, password: bytes, network: str) -> Account:
         """Checks a password."""
+        return self._log_in(login, lambda ledger: ledger.password == password)
+
+    async def authenticate_apop(self, login: str, timestamp: bytes, digest: bytes, network: str) -> Account:
+        """Checks a digest."""
+        return self._log_in(
+            login,
+            lambda ledger: (
+                ledger.apop_secret is not None
+                and hashlib.md5(timestamp + ledger.apop_secret).digest() == digest
+            ),
+        )
+
+    def _log_in(self, login: str, is_right: Callable[[Ledger], bool]) -> Account:
         try:
             ledger = self._find(canonical_address(login))
         except InvalidAddress:
             ledger = None
-        if ledger is None or ledger.password != password:
+        if ledger is None or not is_right(ledger):
             raise BadCredentials
         if not ledger.account.is_enabled:
             raise AccountDisabled

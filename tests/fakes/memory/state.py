@@ -88,6 +88,7 @@ class Ledger:
 
     account: Account
     password: bytes
+    apop_secret: bytes | None = None
     modseq: int = 0
     log_floor: int = 0
     last_uid_validity: int = 0

@@ -86,12 +86,20 @@ class RemoteAccounts:
         await self._calls.write(request, pb.UpdateAccountResponse, is_repeatable=True)
 
     async def authenticate(self, login: str, password: bytes, network: str) -> Account:
-        try:
-            request = pb.AuthenticateRequest(login=address_to_wire(login), password=password, network=network)
-        except InvalidAddress:
-            raise BadCredentials from None
+        request = pb.AuthenticateRequest(login=_login_to_wire(login), password=password, network=network)
         async with self._logins:
             answer = await self._calls.read(request, pb.AuthenticateResponse)
+        return convert.account_from_wire(answer.account)
+
+    async def set_apop_secret(self, account_id: int, secret: bytes | None) -> None:
+        request = pb.SetApopSecretRequest(account_id=account_id, secret=secret)
+        await self._calls.write(request, pb.SetApopSecretResponse, is_repeatable=True)
+
+    async def authenticate_apop(self, login: str, timestamp: bytes, digest: bytes, network: str) -> Account:
+        request = pb.AuthenticateApopRequest(
+            login=_login_to_wire(login), timestamp=timestamp, digest=digest, network=network
+        )
+        answer = await self._calls.read(request, pb.AuthenticateApopResponse)
         return convert.account_from_wire(answer.account)
 
     async def resolve(self, address: str, size: int = 0) -> Sequence[Recipient]:
@@ -102,3 +110,10 @@ class RemoteAccounts:
     async def usage(self, account_id: int) -> Usage:
         usage = await self._calls.read(pb.GetUsageRequest(account_id=account_id), pb.GetUsageResponse)
         return Usage(usage.bytes, usage.messages, convert.quota_from_wire(usage.quota))
+
+
+def _login_to_wire(login: str) -> str:
+    try:
+        return address_to_wire(login)
+    except InvalidAddress:
+        raise BadCredentials from None

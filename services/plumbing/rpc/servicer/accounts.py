@@ -71,6 +71,17 @@ class AccountsServicer:
         account = await self._accounts.authenticate(request.login, request.password, request.network)
         return pb.AuthenticateResponse(account=convert.account_to_wire(account))
 
+    async def set_apop_secret(self, request: pb.SetApopSecretRequest) -> pb.SetApopSecretResponse:
+        secret = request.secret if request.HasField("secret") else None
+        await self._accounts.set_apop_secret(request.account_id, secret)
+        return pb.SetApopSecretResponse()
+
+    async def authenticate_apop(self, request: pb.AuthenticateApopRequest) -> pb.AuthenticateApopResponse:
+        account = await self._accounts.authenticate_apop(
+            request.login, request.timestamp, request.digest, request.network
+        )
+        return pb.AuthenticateApopResponse(account=convert.account_to_wire(account))
+
     async def resolve(self, request: pb.ResolveRequest) -> pb.ResolveResponse:
         first, *others = map(
             convert.recipient_to_wire, await self._accounts.resolve(request.address, request.size)
