@@ -26,7 +26,7 @@ from services.pop3.settings import Pop3Settings
 log = logs.get(__name__)
 
 FLUSH_OCTETS = 64 * 1024
-TOO_LATE = replies.error("Idle for too long", "SYS/TEMP")
+TOO_LATE = replies.error("No login for too long", "SYS/TEMP")
 
 
 class Session:
@@ -88,7 +88,7 @@ class Session:
         try:
             data = await self.wire.read(timeout=self.settings.idle_seconds)
         except TimeoutError:
-            await self.end(TOO_LATE)
+            self.is_over = True  # without a word: RFC 1939 §3
             return False
         if data:
             self.machine.receive(data)
@@ -118,7 +118,7 @@ class Session:
         await self.wire.write_out(gathered)
 
     def give_up(self) -> None:
-        """Says that the time is over, behind what is queued; who does not read is not waited for."""
+        """Says that the time for a login is over, behind what is queued; who does not read is not waited for."""
         self.wire.write(b"".join((*self._out, TOO_LATE)))
 
     async def end(self, last: bytes) -> None:

@@ -30,8 +30,8 @@ class State(Flag):
 class Command:
     """One command as given.
 
-    number: of a message, ALL where none was named. lines: TOP's. text: the octets of USER and PASS, APOP's login, or
-    AUTH's mechanism. digest: APOP's, 16 octets. initial: AUTH's initial response as it came, None for none.
+    number: of a message, ALL where none was named. lines: TOP's. text: the octets of USER and PASS, APOP's login,
+    AUTH's mechanism, LANG's range. digest: APOP's, 16 octets. initial: AUTH's initial response, None for none.
     """
 
     name: str
@@ -65,6 +65,14 @@ def parse_text(name: str, rest: bytes | None) -> Command:
     if not rest:
         raise ProtocolError(f"{name} takes an argument")
     return Command(name, text=rest)
+
+
+def parse_word_or_none(name: str, rest: bytes | None) -> Command:
+    """One word, or nothing."""
+    given = words(rest)
+    if len(given) > 1:
+        raise ProtocolError(f"{name} takes one argument")
+    return Command(name, text=given[0] if given else b"")
 
 
 def parse_digest(name: str, rest: bytes | None) -> Command:
@@ -117,6 +125,8 @@ ANYWHERE: Final = State.AUTHORIZATION | State.TRANSACTION
 
 TABLE: Final[dict[bytes, Row]] = {
     b"CAPA": Row(ANYWHERE, parse_none),  # RFC 2449 §5
+    b"LANG": Row(ANYWHERE, parse_word_or_none),  # RFC 6856 §3
+    b"UTF8": Row(State.AUTHORIZATION, parse_none),  # RFC 6856 §2
     b"STLS": Row(State.AUTHORIZATION, parse_none),  # RFC 2595 §4
     b"USER": Row(State.AUTHORIZATION, parse_text),
     b"PASS": Row(State.AUTHORIZATION, parse_text),

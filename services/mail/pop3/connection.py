@@ -18,13 +18,17 @@ BAD_AFTER_LOGIN: Final = 20
 
 
 class Connection:
-    """What one peer said so far. user: the login that USER named, b"" for none."""
+    """What one peer said so far.
 
-    __slots__ = ("_bad", "_buffer", "_is_overlong", "_position", "state", "user")
+    user: the login that USER named, b"" for none. is_utf8: whether it gave UTF8; that must not come before TLS begins.
+    """
+
+    __slots__ = ("_bad", "_buffer", "_is_overlong", "_position", "is_utf8", "state", "user")
 
     def __init__(self) -> None:
         self.state = State.AUTHORIZATION
         self.user = b""
+        self.is_utf8 = False
         self._buffer = b""
         self._position = 0
         self._is_overlong = False

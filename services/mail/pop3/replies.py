@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from services.mail.errors import ProtocolError, wording
+from services.mail.pop3 import languages
 from services.mail.pop3.maildrop import Maildrop
 from services.mail.sasl.mechanisms import offered
 
@@ -47,13 +48,19 @@ def refusal(reason: BaseException) -> bytes:
 def capabilities(*, can_start_tls: bool, can_log_in: bool) -> bytes:
     """CAPA's answer, holding only what works now. RFC 2449 §6."""
     lines = [b"+OK what is possible here", b"TOP", b"UIDL", b"RESP-CODES", b"AUTH-RESP-CODE", b"PIPELINING"]
-    lines += [b"EXPIRE NEVER", b"LOGIN-DELAY 0"]
+    lines += [b"EXPIRE NEVER", b"LOGIN-DELAY 0", b"UTF8", b"LANG"]
     if can_log_in:
         lines += [b"USER", b"SASL " + " ".join(offered()).encode()]  # RFC 5034 §3
     if can_start_tls:
         lines.append(b"STLS")
     lines += [b"IMPLEMENTATION Restante", b"."]
     return b"\r\n".join(lines) + b"\r\n"
+
+
+def language_listing() -> bytes:
+    """LANG's answer to no range: each language in its own words. RFC 6856 §3."""
+    lines = (f"{tag} {name}\r\n".encode() for tag, name in languages.NAMES.items())
+    return ok("Languages") + b"".join(lines) + END
 
 
 def scan_listing(maildrop: Maildrop) -> Iterator[bytes]:

@@ -4,11 +4,13 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from services.mail.pop3.commands import Command
-from services.pop3.commands import auth, authorization, transaction
+from services.pop3.commands import auth, authorization, languages, transaction
 from services.pop3.session import Session
 
 ANSWERS: Final[dict[str, Callable[[Session, Command], Awaitable[None]]]] = {
     "CAPA": authorization.capa,
+    "LANG": languages.lang,
+    "UTF8": languages.utf8,
     "STLS": authorization.stls,
     "USER": authorization.user,
     "PASS": authorization.pass_,

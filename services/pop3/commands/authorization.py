@@ -26,6 +26,8 @@ async def stls(session: Session, _command: Command) -> None:
         running = session.wire.is_tls
         await session.send(replies.error("TLS runs already" if running else "No certificate here"))
         return
+    if session.machine.is_utf8:
+        raise ProtocolError("STLS comes before UTF8")  # RFC 6856 §2.1
     await session.flush()
     session.machine.reset()
     await session.wire.start_tls(replies.ok("Begin TLS"))

@@ -146,6 +146,33 @@ async def test_start_tls_forgets_the_login_that_was_begun(opened: Opened, certif
         assert (await client.log_in()).startswith(b"+OK")
 
 
+async def test_start_tls_comes_before_utf8(opened: Opened) -> None:
+    """RFC 6856 §2.1."""
+    async with opened.client() as client:
+        assert (await client.ask(b"UTF8")).startswith(b"+OK")
+        assert (await client.ask(b"STLS")).startswith(b"-ERR")
+        assert (await client.log_in()).startswith(b"+OK")
+
+
+@pytest.mark.parametrize("asked", [b"", b"USER alice@example.org\r\nPASS a secret\r\nDELE 1\r\n"])
+async def test_whoever_is_silent_for_too_long_is_left_without_a_word(tls: TlsContext, asked: bytes) -> None:
+    """RFC 1939 §3: the autologout timer; no reply is sent, and nothing is removed."""
+    store = MemoryStore()
+    account_id = await account_with(store, ADDRESS, PASSWORD)
+    await add_message(store, account_id, b"Subject: x\r\n\r\n")
+    # The settings refuse so little, and a test cannot wait.
+    settings = Pop3Settings(port=0, tls_port=0).model_copy(update={"idle_seconds": 0.0})
+    async with Door(settings, store, tls, asyncio.Event()) as door:
+        reader, writer = await asyncio.open_connection("127.0.0.1", door.plain.port)
+        assert (await asyncio.wait_for(reader.readline(), BOUND)).startswith(b"+OK ")
+        writer.write(asked)
+        for _ in asked.splitlines():
+            assert (await asyncio.wait_for(reader.readline(), BOUND)).startswith(b"+OK ")
+        await ended(reader)
+        writer.close()
+    assert len((await inbox_of(store, account_id)).uids) == 1
+
+
 async def test_the_tls_port_speaks_tls_from_the_first_octet(opened: Opened, certificate: Path) -> None:
     """RFC 8314 §3.2."""
     async with opened.client(certificate) as client:
