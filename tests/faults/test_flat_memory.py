@@ -1,5 +1,6 @@
 """A letter of 50 MB through every door: the same octets come out, and nobody holds them all at once."""
 
+import asyncio
 import imaplib
 import poplib
 import random
@@ -10,7 +11,8 @@ import pytest
 
 from tests.e2e import memory
 from tests.e2e.system import System
-from tests.faults.cluster import PASSWORD
+from tests.faults.cluster import PASSWORD, read_back
+from tests.faults.generator import Generator
 
 SIZE = 50 * 1024 * 1024
 MOST_GROWTH = 16 * 1024 * 1024
@@ -90,3 +92,48 @@ def test_a_letter_of_fifty_megabytes_comes_back_as_it_was(
     assert head.startswith(b"Return-Path: <a@faults.test>\r\n")
     assert b"\r\n\r\n" not in head
     assert retrieved == fetched
+
+
+MESSAGES = 10_000
+TEXT = 4000
+
+
+async def burst(system: System, account: str, numbers: range, *, removes: bool) -> tuple[int, int]:
+    """A session that asks for all of these at once and then reads; how many came whole, and their octets.
+
+    removes: a DELE behind each RETR.
+    """
+    reader, writer = await asyncio.open_connection("127.0.0.1", system.pop3_port)
+    asked = [b"USER %b\r\nPASS %b\r\n" % (account.encode(), PASSWORD.encode())]
+    for number in numbers:
+        asked.append(b"RETR %d\r\n" % number)
+        if removes:
+            asked.append(b"DELE %d\r\n" % number)
+    writer.write(b"".join(asked) + b"QUIT\r\n")
+    came = octets = 0
+    async with asyncio.timeout(100):
+        for _ in range(3):
+            assert (await reader.readline()).startswith(b"+OK")
+        for _ in numbers:
+            told = await reader.readline()
+            body = await reader.readuntil(b"\r\n.\r\n")
+            assert told == b"+OK %d octets\r\n" % (len(body) - 3)
+            came, octets = came + 1, octets + len(body) - 3
+            if removes:
+                assert (await reader.readline()).startswith(b"+OK")
+        assert (await reader.readline()).startswith(b"+OK")
+        assert await reader.read() == b""
+    writer.close()
+    return came, octets
+
+
+async def test_ten_thousand_messages_asked_for_at_once_take_no_memory(cluster: System, account: str) -> None:
+    """RFC 2449 §6.6: whoever pipelines 10,000 RETR and DELE in one burst is answered as its socket takes it."""
+    await Generator(cluster.smtp_port, account, MESSAGES, octets=TEXT).run()
+    # Whatever a process keeps from its first pages on is there before.
+    await burst(cluster, account, range(1, 501), removes=False)
+    with flat(cluster):
+        came, octets = await burst(cluster, account, range(1, MESSAGES + 1), removes=True)
+    assert came == MESSAGES
+    assert octets > MESSAGES * TEXT
+    assert await asyncio.to_thread(read_back, cluster, account) == []

@@ -15,6 +15,9 @@ from services.mail.sasl.exchange import LONGEST_LINE
 MAX_LINE: Final = 1024
 BAD_BEFORE_LOGIN: Final = 5
 BAD_AFTER_LOGIN: Final = 20
+# Octets of a line that is looked at before its turn.
+LONGEST_RETR: Final = 40
+READ_PAST: Final = frozenset((b"DELE", b"NOOP"))
 
 
 class Connection:
@@ -79,15 +82,21 @@ class Connection:
         return line.removesuffix(b"\r")
 
     def upcoming(self, most: int) -> list[int]:
-        """The message numbers of the RETR commands that wait next in line, at most so many, without taking them."""
+        """The message numbers of the RETR commands that wait in line, at most so many, without taking them.
+
+        Between them may be what a client says once it has read a message: DELE, NOOP.
+        """
         numbers: list[int] = []
         position = self._position
-        while len(numbers) < most and self._buffer[position : position + 5].upper() == b"RETR ":
-            end = self._buffer.find(b"\n", position)
-            word = self._buffer[position + 5 : end].strip() if 0 <= end < position + 40 else b""
-            if not word.isdigit():
+        while (
+            len(numbers) < most and (end := self._buffer.find(b"\n", position, position + LONGEST_RETR)) >= 0
+        ):
+            verb, _, rest = self._buffer[position:end].partition(b" ")
+            verb, number = verb.strip().upper(), rest.strip()
+            if verb == b"RETR" and number.isdigit():
+                numbers.append(int(number))
+            elif verb not in READ_PAST:
                 break
-            numbers.append(int(word))
             position = end + 1
         return numbers
 

@@ -285,8 +285,9 @@ async def test_a_large_message_comes_whole_and_in_chunks(opened: Opened) -> None
         assert await client.multi_line() == b"Subject: large\r\n\r\n..dots\r\n.\r\n"
 
 
-async def test_pipelined_messages_are_fetched_a_page_at_a_time(tls: TlsContext) -> None:
-    """Cost counted: 1,000 messages of 4 KB in at most 16 requests to the store."""
+@pytest.mark.parametrize("removes", [False, True], ids=["kept", "each removed"])
+async def test_pipelined_messages_are_fetched_a_page_at_a_time(tls: TlsContext, removes: bool) -> None:
+    """Cost counted: 1,000 messages of 4 KB in at most 16 requests to the store, also with DELE behind each RETR."""
     bodies = [b"Subject: %04d\r\n\r\n" % number + b"x" * 4000 + b"\r\n" for number in range(1000)]
     async with watched(tls) as (opened, messages):
         for body in bodies:
@@ -294,10 +295,13 @@ async def test_pipelined_messages_are_fetched_a_page_at_a_time(tls: TlsContext) 
         async with opened.client() as client:
             await client.log_in()
             before = messages.watch.fetches
-            client.writer.write(b"".join(b"RETR %d\r\n" % number for number in range(1, 1001)))
+            asked = b"RETR %(n)d\r\nDELE %(n)d\r\n" if removes else b"RETR %(n)d\r\n"
+            client.writer.write(b"".join(asked % {b"n": number} for number in range(1, 1001)))
             for body in bodies:
                 assert await client.line() == b"+OK %d octets\r\n" % len(body)
                 assert await client.multi_line() == body + b".\r\n"
+                if removes:
+                    assert (await client.line()).startswith(b"+OK")
         assert messages.watch.fetches - before <= 16
 
 
