@@ -39,7 +39,9 @@ state_dir = {home}/state
 log_path = {home}/dovecot.log
 default_login_user = dovenull
 default_internal_user = dovecot
-protocols = imap lmtp
+protocols = imap pop3 lmtp
+pop3_fast_size_lookups = yes
+pop3_no_flag_updates = yes
 listen = 127.0.0.1
 ssl = yes
 ssl_cert = <{home}/certificate.pem
@@ -79,6 +81,20 @@ service imap {{
   process_min_avail = 2
   process_limit = 1024
 }}
+service pop3-login {{
+  service_count = 0
+  process_min_avail = 1
+  inet_listener pop3 {{
+    port = {pop3}
+  }}
+  inet_listener pop3s {{
+    port = 0
+  }}
+}}
+service pop3 {{
+  service_count = 100
+  process_min_avail = 1
+}}
 service lmtp {{
   service_count = 0
   process_min_avail = 8
@@ -102,6 +118,7 @@ class Peer:
     delivery: int
     imap: int
     imaps: int
+    pop3: int
     greeting: str
     pid: int
 
@@ -114,7 +131,7 @@ def reader(number: int) -> str:
 def missing() -> str:
     """What has to be installed first, as one line; "" for nothing."""
     if shutil.which("dovecot", path=f"{os.environ.get('PATH', '')}:/usr/sbin") is None:
-        return "the peer is missing: apt-get install dovecot-imapd dovecot-lmtpd"
+        return "the peer is missing: apt-get install dovecot-imapd dovecot-pop3d dovecot-lmtpd"
     if os.geteuid() != 0:
         return "Dovecot's own services change users: run the bench as root"
     return ""
@@ -122,7 +139,7 @@ def missing() -> str:
 
 @contextlib.contextmanager
 def dovecot(kept: Path | None = None, settings: str = "") -> Iterator[Peer]:
-    """A private Dovecot with LMTP and IMAP. kept: a folder that stays. settings: more lines of its configuration."""
+    """A private Dovecot. kept: a folder that stays. settings: more lines of its configuration."""
     home = kept or Path(tempfile.mkdtemp(prefix="bench-dovecot-"))
     home.chmod(0o755)
     uid = 65534
@@ -130,15 +147,16 @@ def dovecot(kept: Path | None = None, settings: str = "") -> Iterator[Peer]:
         (home / name).mkdir(exist_ok=True)
     os.chown(home / "mail", uid, uid)
     make_certificate(home / "certificate.pem", home / "key.pem", "localhost")
-    lmtp, imap, imaps = free_port(), free_port(), free_port()
+    lmtp, imap, imaps, pop3 = (free_port() for _ in range(4))
     config = home / "dovecot.conf"
-    values = {"home": home, "uid": uid, "password": PASSWORD, "lmtp": lmtp, "imap": imap, "imaps": imaps}
+    values = {"home": home, "uid": uid, "password": PASSWORD}
+    values |= {"lmtp": lmtp, "imap": imap, "imaps": imaps, "pop3": pop3}
     config.write_text(DOVECOT.format(**values) + settings)
     process = subprocess.Popen(["/usr/sbin/dovecot", "-F", "-c", str(config)])
     try:
         _wait_for(lmtp, process, home / "dovecot.log")
         _wait_for(imap, process, home / "dovecot.log")
-        yield Peer("Dovecot", lmtp, imap, imaps, "LHLO", process.pid)
+        yield Peer("Dovecot", lmtp, imap, imaps, pop3, "LHLO", process.pid)
     finally:
         process.terminate()
         process.wait(30)
@@ -177,11 +195,11 @@ def restante(kept: Path | None = None, settings: Mapping[str, str] = MappingProx
     log = (home / "bench.log").open("wb")
     process = subprocess.Popen([command, "up"], env=os.environ | environment, stdout=log, stderr=log)
     try:
-        for port in (storage, ports["SMTP_PORT"], ports["IMAP_PORT"]):
+        for port in (storage, ports["SMTP_PORT"], ports["IMAP_PORT"], ports["POP3_PORT"]):
             _wait_for(port, process, home / "bench.log")
         asyncio.run(_add_readers(home, f"127.0.0.1:{storage}"))
-        smtp, imap, imaps = (ports[name] for name in ("SMTP_PORT", "IMAP_PORT", "IMAP_TLS_PORT"))
-        yield Peer("Restante", smtp, imap, imaps, "EHLO", process.pid)
+        doors = (ports[name] for name in ("SMTP_PORT", "IMAP_PORT", "IMAP_TLS_PORT", "POP3_PORT"))
+        yield Peer("Restante", *doors, "EHLO", process.pid)
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(30)

@@ -78,6 +78,33 @@ class Imap:
         self._writer.close()
 
 
+class Pop3:
+    """One POP3 connection, which says all that it wants in one piece and reads up to the end."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+
+    @classmethod
+    async def login(cls, port: int, user: str) -> "Pop3":
+        """Connects and logs in."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        await reader.readline()
+        for line in (f"USER {user}", f"PASS {PASSWORD}"):
+            writer.write(f"{line}\r\n".encode())
+            if not (answer := await reader.readline()).startswith(b"+OK"):
+                raise RuntimeError(f"{line[:4]}: {answer!r}")
+        return cls(reader, writer)
+
+    async def finish(self, *commands: str) -> bytes:
+        """The answers to these and to QUIT, which must not delete anything."""
+        self._writer.write("".join(f"{command}\r\n" for command in (*commands, "QUIT")).encode())
+        chunks = []
+        while chunk := await self._reader.read(1 << 18):
+            chunks.append(chunk)
+        self._writer.close()
+        return b"".join(chunks)
+
+
 class _Replies(asyncio.Protocol):
     """SMTP or LMTP replies as they come; whoever waits is woken once, behind the last that it waits for."""
 

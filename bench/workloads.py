@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from bench import letters, wire
@@ -77,6 +77,20 @@ def searching(name: str, keys: str, budget: float) -> Workload:
     return Workload(name, budget, run)
 
 
+def popping(name: str, commands: Sequence[str], seen: Callable[[bytes], str], *, logs_in: bool) -> Workload:
+    """Pipelined POP3 commands in the folder of 10,000. logs_in: the login, which numbers all of them, is timed too."""
+
+    async def run(peer: Peer) -> tuple[float, str]:
+        began = time.perf_counter()
+        connection = await wire.Pop3.login(peer.pop3, reader(SPOOL))
+        if not logs_in:
+            began = time.perf_counter()
+        answer = await connection.finish(*commands)
+        return time.perf_counter() - began, seen(answer)
+
+    return Workload(name, 1.0, run)
+
+
 def envelopes(answer: bytes) -> str:
     """The subjects, sorted: the two sides number letters in the order in which they came."""
     subjects = sorted(re.findall(rb'ENVELOPE \("[^"]*" "([^"]*)"', answer))
@@ -87,6 +101,16 @@ def bodies(answer: bytes) -> str:
     """The ends of all letters' first header lines, sorted."""
     found = sorted(re.findall(rb"\r\nMessage-ID: <(\d+)@", answer))
     return f"{len(found)} {hashlib.sha256(b'|'.join(found)).hexdigest()[:12]}"
+
+
+def retrieved(answer: bytes) -> str:
+    """How many letters came."""
+    return str(len(re.findall(rb"\r\nMessage-ID: <", answer)))
+
+
+def lines(answer: bytes) -> str:
+    """How many there were."""
+    return str(answer.count(b"\r\n"))
 
 
 def rows(answer: bytes) -> str:
@@ -108,6 +132,14 @@ READINGS = (
         envelopes,
     ),
     fetching("bodies of 10,000, 41 MB", "BODY.PEEK[]", 1.0, bodies),
+    popping("POP3: login and UIDL of 10,000", ("UIDL",), lines, logs_in=True),
+    popping("POP3: 1,000 RETR, 4 MB", [f"RETR {n}" for n in range(1, 1001)], retrieved, logs_in=False),
+    popping(
+        "POP3: 10,000 RETR, a DELE behind each, then RSET",
+        [*(f"{verb} {n}" for n in range(1, FOLDER + 1) for verb in ("RETR", "DELE")), "RSET"],
+        bodies,
+        logs_in=False,
+    ),
     searching("search 10,000: SUBJECT", "SUBJECT ledger", 1.0),
     searching("search 10,000: TEXT", "TEXT nowhere", 3.0),
 )

@@ -3,7 +3,8 @@
 Rule: at most PAGE_OCTETS of bodies are held for a session, and a large message is never held whole.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from itertools import chain, islice
 
 from services.mail.errors import MessageGone
 from services.mail.pop3.maildrop import Maildrop
@@ -25,17 +26,17 @@ class Bodies:
         self._maildrop = maildrop
         self._ahead: dict[int, bytes] = {}
 
-    async def whole(self, number: int, upcoming: Callable[[int], list[int]]) -> bytes | None:
+    async def whole(self, number: int, upcoming: Callable[[], Iterator[int]]) -> bytes | None:
         """A message's octets, or None where it is too large to be held.
 
-        upcoming: tells at most so many numbers that are asked for next; a page of them is fetched along.
+        upcoming: tells the numbers that are asked for next; a page of them is fetched along.
         Raises MessageGone.
         """
         uid = self._maildrop.uid(number)
         if self._maildrop.size(number) > INLINE_OCTETS:
             return None
         if uid not in self._ahead:
-            await self._fetch([number, *upcoming(PAGE_MESSAGES)])
+            await self._fetch(chain((number,), islice(upcoming(), PAGE_MESSAGES)))
         body = self._ahead.get(uid)
         if body is None:
             raise MessageGone
@@ -45,7 +46,7 @@ class Bodies:
         """Lets go of what was fetched along; called when nothing more is asked for."""
         self._ahead.clear()
 
-    async def _fetch(self, numbers: list[int]) -> None:
+    async def _fetch(self, numbers: Iterable[int]) -> None:
         wanted: set[int] = set()
         octets = 0
         for number in numbers:

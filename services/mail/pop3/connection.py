@@ -5,6 +5,7 @@ answers each command before it asks for the next, so replies come in the order o
 2449 §6.6).
 """
 
+from collections.abc import Iterator
 from typing import Final
 
 from services.mail.errors import ProtocolError
@@ -81,24 +82,20 @@ class Connection:
             raise ProtocolError("line too long")
         return line.removesuffix(b"\r")
 
-    def upcoming(self, most: int) -> list[int]:
-        """The message numbers of the RETR commands that wait in line, at most so many, without taking them.
+    def upcoming(self) -> Iterator[int]:
+        """The message numbers of the RETR commands that wait in line, without taking them.
 
         Between them may be what a client says once it has read a message: DELE, NOOP.
         """
-        numbers: list[int] = []
         position = self._position
-        while (
-            len(numbers) < most and (end := self._buffer.find(b"\n", position, position + LONGEST_RETR)) >= 0
-        ):
+        while (end := self._buffer.find(b"\n", position, position + LONGEST_RETR)) >= 0:
             verb, _, rest = self._buffer[position:end].partition(b" ")
             verb, number = verb.strip().upper(), rest.strip()
             if verb == b"RETR" and number.isdigit():
-                numbers.append(int(number))
+                yield int(number)
             elif verb not in READ_PAST:
-                break
+                return
             position = end + 1
-        return numbers
 
     def count_bad(self) -> None:
         """Counts a command that was wrong: a failed login, or what next() refused."""

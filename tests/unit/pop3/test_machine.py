@@ -93,19 +93,19 @@ def test_bad_commands_are_counted(state: State, most: int) -> None:
 
 
 def test_upcoming_looks_ahead_without_taking() -> None:
-    """RETR in whole lines, at most so many, past DELE and NOOP and past nothing else."""
+    """RETR in whole lines, past DELE and NOOP and past nothing else."""
     machine = Connection()
     machine.state = State.TRANSACTION
     machine.receive(b"RETR 1\r\nretr 2\r\nNOOP\r\nRETR 3\r\nDELE 1\r\nRETR 4\r\nRSET\r\nRETR 5\r\n")
-    assert machine.upcoming(2) == [1, 2]
-    assert machine.upcoming(100) == [1, 2, 3, 4]
+    assert next(machine.upcoming()) == 1
+    assert list(machine.upcoming()) == [1, 2, 3, 4]
     names = [each.name for each in taken(machine) if isinstance(each, Command)]
     assert names == ["RETR", "RETR", "NOOP", "RETR", "DELE", "RETR", "RSET", "RETR"]
     machine.receive(b"RETR 1\r\nRETR x\r\nRETR 2\r\n")
-    assert machine.upcoming(100) == [1]
+    assert list(machine.upcoming()) == [1]
     assert len(taken(machine)) == 3
     machine.receive(b"RETR 5")
-    assert machine.upcoming(100) == []
+    assert list(machine.upcoming()) == []
 
 
 def test_list_without_a_number_means_all() -> None:
