@@ -5,6 +5,7 @@ import re
 import stat
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -61,6 +62,36 @@ def test_poplib_and_curl_log_in_by_apop(offering: System) -> None:
     )
     assert done.returncode == 0, done.stderr.decode()
     assert f"> APOP {ADDRESS} ".encode() in done.stderr
+
+
+def test_mpop_and_fetchmail_log_in_by_apop(offering: System, tmp_path: Path) -> None:
+    """Both check that the greeting's timestamp is a msg-id before they answer it."""
+    mpop = tmp_path / "mpop"
+    mpop.write_text(
+        f"account default\nhost 127.0.0.1\nport {offering.pop3_port}\nauth apop\nuser {ADDRESS}\n"
+        f'password "{SECRET}"\ntls off\ndelivery maildir {tmp_path}\nuidls_file {tmp_path}/uidls\n'
+    )
+    fetchmail = tmp_path / "fetchmail"
+    fetchmail.write_text(
+        f"poll 127.0.0.1 protocol APOP port {offering.pop3_port}\n"
+        f"user '{ADDRESS}' password '{SECRET}' sslproto '' mda 'cat'\n"
+    )
+    for file in (mpop, fetchmail):
+        file.chmod(0o600)
+    for words, code in (
+        ((need("mpop", "mpop"), "-d", "-C", mpop), 0),
+        ((need("fetchmail", "fetchmail"), "-v", "-f", fetchmail, "--pidfile", tmp_path / "pid"), 1),
+    ):
+        done = subprocess.run(
+            words,
+            capture_output=True,
+            check=False,
+            timeout=60,
+            env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"},
+        )
+        said = done.stdout + done.stderr
+        assert done.returncode == code, said.decode()
+        assert f"APOP {ADDRESS} ".encode() in said
 
 
 def test_a_removed_secret_lets_nobody_in(offering: System) -> None:

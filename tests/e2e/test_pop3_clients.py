@@ -90,6 +90,28 @@ def test_curl_reads_a_letter(system: System, letter: tuple[str, bytes], kind: st
     assert read.stdout.endswith(b".a dot first\r\n" + mark + b"\r\n")
 
 
+@pytest.mark.parametrize("kind", ["plain", "stls", "tls"])
+def test_curl_lists_unique_ids_and_removes(system: System, letter: tuple[str, bytes], kind: str) -> None:
+    """RFC 1939 §7: the id stays when the letter is left; DELE and curl's own QUIT remove it."""
+    address = letter[0]
+
+    def ask(path: str, *options: str) -> bytes:
+        port = system.pop3s_port if kind == "tls" else system.pop3_port
+        url = f"{'pop3s' if kind == 'tls' else 'pop3'}://127.0.0.1:{port}/{path}"
+        security = ["--ssl-reqd"] if kind == "stls" else []
+        words = ["-sS", "--max-time", "30", "--insecure", *security, "--user", f"{address}:{PASSWORD}"]
+        return subprocess.run(
+            [need("curl", "curl"), *words, *options, url], capture_output=True, check=True
+        ).stdout
+
+    unique_ids = ask("", "--request", "UIDL")
+    assert len(unique_ids.split()) == 2
+    assert ask("1").startswith(b"Return-Path: ")
+    assert ask("", "--request", "UIDL") == unique_ids
+    ask("1", "--list-only", "--request", "DELE")
+    assert ask("", "--request", "UIDL").split() == []
+
+
 def test_a_wrong_password_is_refused(system: System, letter: tuple[str, bytes]) -> None:
     """RFC 3206 §4."""
     client = connect(system, "plain")
