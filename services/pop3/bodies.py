@@ -1,20 +1,21 @@
-"""Messages on their way out: pages for those asked for together, streams for large ones.
+"""Messages on their way out: those asked for together come as one stream of pages, large ones each by itself.
 
-Rule: at most PAGE_OCTETS of bodies are held for a session, and a large message is never held whole.
+Rule: at most two pages of bodies are held for a session, and a large message is never held whole.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from itertools import chain, islice
+from typing import cast
 
 from services.mail.errors import MessageGone
 from services.mail.pop3.maildrop import Maildrop
 from services.mail.pop3.replies import TopLines
 from services.mail.store.mailboxes import MailboxKey
-from services.mail.store.messages import INLINE_OCTETS, Items, Messages
+from services.mail.store.messages import INLINE_OCTETS, Items, Messages, Page
 from services.mail.store.uids import runs_of
 
 PAGE_OCTETS = 512 * 1024
-PAGE_MESSAGES = 1000
+STREAM_MESSAGES = 1000
 
 
 class Bodies:
@@ -25,43 +26,71 @@ class Bodies:
         self._mailbox = mailbox
         self._maildrop = maildrop
         self._ahead: dict[int, bytes] = {}
+        self._pages: AsyncGenerator[Page, None] | None = None
+        self._coming: set[int] = set()
 
     async def whole(self, number: int, upcoming: Callable[[], Iterator[int]]) -> bytes | None:
         """A message's octets, or None where it is too large to be held.
 
-        upcoming: tells the numbers that are asked for next; a page of them is fetched along.
+        upcoming: tells the numbers that are asked for next; they are asked of the store together.
         Raises MessageGone.
         """
         uid = self._maildrop.uid(number)
         if self._maildrop.size(number) > INLINE_OCTETS:
             return None
-        if uid not in self._ahead:
-            await self._fetch(chain((number,), islice(upcoming(), PAGE_MESSAGES)))
-        body = self._ahead.get(uid)
+        if uid not in self._ahead and uid not in self._coming:
+            await self.forget()
+            self._coming = self._together(chain((number,), islice(upcoming(), STREAM_MESSAGES)))
+            pages = self._messages.fetch(self._mailbox, runs_of(sorted(self._coming)), Items.BODY)
+            self._pages = cast("AsyncGenerator[Page, None]", pages)
+        try:
+            while uid in self._coming:
+                await self._turn_page()
+        except Exception:
+            await self.forget()
+            raise
+        body = self._ahead.pop(uid, None)
         if body is None:
             raise MessageGone
         return body
 
-    def forget(self) -> None:
-        """Lets go of what was fetched along; called when nothing more is asked for."""
+    async def forget(self) -> None:
+        """Lets go of what was asked for along; called when nothing more is wanted."""
         self._ahead.clear()
+        self._coming.clear()
+        if self._pages is not None:
+            pages, self._pages = self._pages, None
+            await pages.aclose()
 
-    async def _fetch(self, numbers: Iterable[int]) -> None:
+    def _together(self, numbers: Iterator[int]) -> set[int]:
+        """The uids to ask for: any number while they ascend, as pages do; else no more than are held."""
         wanted: set[int] = set()
-        octets = 0
+        last = octets = 0
+        ascends = True
         for number in numbers:
             if not self._maildrop.has(number):
                 continue
-            size = self._maildrop.size(number)
+            uid, size = self._maildrop.uid(number), self._maildrop.size(number)
+            ascends = ascends and uid > last
             octets += size
-            if wanted and (octets > PAGE_OCTETS or size > INLINE_OCTETS):
+            if wanted and (size > INLINE_OCTETS or (octets > PAGE_OCTETS and not ascends)):
                 break
-            wanted.add(self._maildrop.uid(number))
-        self._ahead.clear()
-        async for page in self._messages.fetch(self._mailbox, runs_of(sorted(wanted)), Items.BODY):
-            self._ahead.update(
-                (uid, body) for uid, body in zip(page.uids, page.bodies, strict=True) if body is not None
-            )
+            wanted.add(uid)
+            last = uid
+        return wanted
+
+    async def _turn_page(self) -> None:
+        assert self._pages is not None
+        page = await anext(self._pages, None)
+        if page is None:
+            self._coming.clear()
+            return
+        if sum(map(len, self._ahead.values())) > PAGE_OCTETS:
+            self._ahead.clear()
+        self._ahead.update(
+            (uid, body) for uid, body in zip(page.uids, page.bodies, strict=True) if body is not None
+        )
+        self._coming = {uid for uid in self._coming if uid > page.uids[-1]}
 
     def stream(self, number: int) -> AsyncIterator[bytes]:
         """A message in chunks. Raises MessageGone."""

@@ -12,6 +12,8 @@ from services.pop3.session import Session
 
 log = logs.get(__name__)
 
+COUNTED = {name: metrics.commands.labels(protocol="pop3", command=name) for name in ANSWERS}
+
 
 async def converse(session: Session) -> None:
     """The whole session; raises ConnectionError when the peer goes away."""
@@ -23,7 +25,10 @@ async def converse(session: Session) -> None:
     finally:
         if session.presence_id is not None:
             session.presence.closed(session.presence_id)
-        await session.give_back_lock()
+        try:
+            await session.bodies.forget()
+        finally:
+            await session.give_back_lock()
 
 
 async def _converse(session: Session) -> None:
@@ -48,7 +53,7 @@ async def _step(session: Session) -> None:
     if command is not None:
         await _answer(session, command)
         return
-    session.bodies.forget()
+    await session.bodies.forget()
     await session.receive()
 
 
@@ -59,7 +64,7 @@ async def _deny(session: Session, error: ProtocolError) -> None:
 
 
 async def _answer(session: Session, command: Command) -> None:
-    metrics.commands.labels(protocol="pop3", command=command.name).inc()
+    COUNTED[command.name].inc()
     log.debug("command", command=command.name, number=command.number)
     try:
         await ANSWERS[command.name](session, command)
