@@ -107,6 +107,10 @@ class MailboxExists(MailError):
     """A mailbox already has this name."""
 
 
+class MailboxNotFresh(MailError):
+    """Numbers from elsewhere do not fit: the mailbox gave some of its own already."""
+
+
 class MailboxInUse(MailError):
     """Somebody else holds the mailbox: the maildrop lock of RFC 1939 §4."""
 
@@ -210,6 +214,9 @@ TABLE: Final[dict[type[MailError], Wording]] = {
         ("NOT_FOUND",), "NONEXISTENT", (450, "4.2.0"), "SYS/TEMP", "No such mailbox", imap_target="TRYCREATE"
     ),
     MailboxExists: Wording(("ALREADY_EXISTS",), "ALREADYEXISTS", None, None, "The mailbox already exists"),
+    MailboxNotFresh: Wording(
+        ("FAILED_PRECONDITION",), None, None, None, "The mailbox has given numbers of its own already"
+    ),
     MailboxInUse: Wording(("ABORTED",), "INUSE", (450, "4.2.0"), "IN-USE", "The mailbox is in use"),
     LockLost: Wording(("ABORTED",), "INUSE", None, "SYS/TEMP", "The lock was lost, nothing was changed"),
     HasChildren: Wording(("FAILED_PRECONDITION",), "HASCHILDREN", None, None, "The mailbox has children"),

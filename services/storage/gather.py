@@ -240,7 +240,7 @@ class Gatherer:
             values = parameters(letters, is_passing=False, is_alone=is_alone)
             steps: list[tuple[Statement, Values]] = [(statements.DELIVER, values)]
             for letter in letters:
-                steps.extend(_more_keywords(letter))
+                steps.extend(more_keywords(letter))
             rows = (await self._database.transact(accounts, *steps))[0]
         except Exception as error:
             if is_alone:
@@ -269,7 +269,7 @@ class Gatherer:
                 return
 
 
-def _more_keywords(letter: Waiting) -> list[tuple[Statement, Values]]:
+def more_keywords(letter: Waiting) -> list[tuple[Statement, Values]]:
     """The letter's late keywords, set where its request says that its copies went."""
     steps: list[tuple[Statement, Values]] = []
     ordinals: dict[int, int] = {}

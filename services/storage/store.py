@@ -14,6 +14,7 @@ from services.storage.changes.store import PostgresChanges
 from services.storage.deliveries.store import PostgresDeliveries
 from services.storage.feed import Feed
 from services.storage.gather import Gatherer, GatherSettings
+from services.storage.imports.store import PostgresImports
 from services.storage.mailboxes.store import PostgresMailboxes
 from services.storage.messages.keywords import Keywords
 from services.storage.messages.store import PostgresMessages
@@ -81,6 +82,7 @@ async def open_store(
             messages=PostgresMessages(database, gatherer, bodies, keywords),
             search=PostgresSearch(database, indexer, max(1, settings.pool.size // 2)),
             deliveries=PostgresDeliveries(database, gatherer, bodies, keywords, recorder),
+            imports=PostgresImports(database, bodies, keywords),
             changes=PostgresChanges(database, feed),
             sessions=PostgresSessions(database),
             traces=PostgresTraces(database, recorder),

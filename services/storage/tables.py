@@ -198,6 +198,16 @@ flag_blocks = Table(
     postgresql_with={"fillfactor": 50},
 )
 
+# What POP3 tells of an imported message instead of an id of its own making (RFC 1939 §7).
+unique_ids = Table(
+    "unique_ids",
+    metadata,
+    _key("account_id"),
+    _key("mailbox_id"),
+    _key("uid"),
+    Column("unique_id", Text, nullable=False),
+)
+
 # Stored octets: `head` are this recipient's trace headers, `content` the letter, or the upload that holds it.
 # header: octets of the content up to and with its empty line. Shared by COPY; see body_shares.
 bodies = Table(

@@ -10,6 +10,7 @@ from services.mail.store.accounts import Accounts
 from services.mail.store.aliases import Aliases
 from services.mail.store.changes import Changes
 from services.mail.store.deliveries import Deliveries
+from services.mail.store.imports import Imports
 from services.mail.store.mailboxes import Mailboxes
 from services.mail.store.messages import Messages
 from services.mail.store.search import Search
@@ -27,6 +28,7 @@ class Store:
     messages: Messages
     search: Search
     deliveries: Deliveries
+    imports: Imports
     changes: Changes
     sessions: Sessions
     traces: Traces

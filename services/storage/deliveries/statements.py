@@ -21,14 +21,12 @@ CROWDED: Final = 4
 SEEN: Final = 5
 UNTAKEN: Final = 6
 GIVEN_UP: Final = 7
+UID_GIVEN: Final = 8
 
-# Locks account_state by its primary key, in its order, passing over busy ones; then mailbox_state by its own,
-# in the order in which they are given.
-# is_passing: an account that is not held is busy (1), else it does not exist (2).
-# is_alone: what does not fit is over quota (3), else the letter leaves the batch to be decided alone (4).
-DELIVER: Final = Statement(
-    "deliver",
-    """
+
+def _deliver(number: str, unfit: str, runs: str, blocks: str) -> str:
+    """The text of DELIVER and IMPORT. number: a copy's uid. unfit: WHEN of a code. runs: of uids that were taken."""
+    return f"""
     WITH copies AS MATERIALIZED (
         SELECT * FROM unnest(
             %(account_ids)s::bigint[], %(mailbox_ids)s::bigint[], %(letter_nos)s::bigint[], %(pair_nos)s::bigint[],
@@ -61,6 +59,7 @@ DELIVER: Final = Statement(
                 WHEN h.account_id IS NULL THEN CASE WHEN %(is_passing)s THEN 1 ELSE 2 END
                 WHEN s.pair_no IS NOT NULL THEN 5
                 WHEN b.mailbox_id IS NULL THEN 2
+                {unfit}
                 WHEN (h.quota_bytes = 0 OR h.used_bytes + sum(c.size)
                         FILTER (WHERE b.mailbox_id IS NOT NULL AND s.pair_no IS NULL) OVER together <= h.quota_bytes)
                     AND (h.quota_messages = 0 OR h.used_messages + count(*)
@@ -85,7 +84,7 @@ DELIVER: Final = Statement(
         WINDOW letter AS (PARTITION BY letter_no)
     ), numbered AS MATERIALIZED (
         SELECT verdict, copy_no, letter_no, pair_no, account_id, mailbox_id, flags, size, modseq, uid_validity, answer,
-            uid_next + row_number() OVER box - 1 AS uid,
+            {number} AS uid,
             body_next + row_number() OVER (PARTITION BY verdict = 0, account_id ORDER BY copy_no) - 1 AS body_id,
             -- Whoever shares its modseq with another message of the mailbox cannot tell what else came with it.
             CASE WHEN count(*) OVER (PARTITION BY verdict = 0, account_id, mailbox_id) = 1 THEN highest_modseq
@@ -97,7 +96,7 @@ DELIVER: Final = Statement(
     ), sums AS MATERIALIZED (
         SELECT account_id, mailbox_id, modseq, count(*) AS messages, sum(size)::bigint AS bytes,
             count(*) FILTER (WHERE flags & 1 = 0) AS unseen, count(*) FILTER (WHERE flags & 8 <> 0) AS deleted,
-            min(uid) AS first_uid, max(uid) AS last_uid
+            {runs} AS runs, max(uid) AS last_uid
         FROM taken GROUP BY account_id, mailbox_id, modseq
     ), account_written AS (
         UPDATE account_state a SET modseq = a.modseq + 1, body_next = a.body_next + t.messages,
@@ -129,16 +128,10 @@ DELIVER: Final = Statement(
             (%(envelopes)s::bytea[])[letter_no], (%(structures)s::bytea[])[letter_no]
         FROM taken
     ), blocks_written AS (
-        INSERT INTO flag_blocks AS f (account_id, mailbox_id, block, live, flags, modseqs, sizes)
-        SELECT account_id, mailbox_id, (uid - 1) / 64, bit_or(1::bigint << ((uid - 1) %% 64)::integer),
-            array_agg(flags ORDER BY uid), array_agg(modseq ORDER BY uid), array_agg(size ORDER BY uid)
-        FROM taken GROUP BY account_id, mailbox_id, (uid - 1) / 64
-        ON CONFLICT (account_id, mailbox_id, block) DO UPDATE SET live = f.live | EXCLUDED.live,
-            flags = f.flags || EXCLUDED.flags, modseqs = f.modseqs || EXCLUDED.modseqs,
-            sizes = f.sizes || EXCLUDED.sizes
+        {blocks}
     ), changes_written AS (
         INSERT INTO changes (account_id, modseq, mailbox_id, kind, runs)
-        SELECT account_id, modseq, mailbox_id, 1, int8multirange(int8range(first_uid, last_uid + 1)) FROM sums
+        SELECT account_id, modseq, mailbox_id, 1, runs FROM sums
     ), requests_written AS (
         INSERT INTO requests (account_id, request_id, answer)
         SELECT account_id, (%(pair_requests)s::uuid[])[pair_no], array_agg(
@@ -151,7 +144,61 @@ DELIVER: Final = Statement(
             ARRAY(SELECT (%(upload_ids)s::uuid[])[letter_no] FROM taken WHERE %(has_uploads)s))
     )
     SELECT verdict, uid_validity, uid, modseq, previous_modseq, pair_no, answer FROM numbered ORDER BY copy_no
-    """,
+    """
+
+
+_BLOCKS: Final = """
+        INSERT INTO flag_blocks AS f (account_id, mailbox_id, block, live, flags, modseqs, sizes)
+        SELECT account_id, mailbox_id, (uid - 1) / 64, bit_or(1::bigint << ((uid - 1) %% 64)::integer),
+            array_agg(flags ORDER BY uid), array_agg(modseq ORDER BY uid), array_agg(size ORDER BY uid)
+        FROM taken GROUP BY account_id, mailbox_id, (uid - 1) / 64
+        ON CONFLICT (account_id, mailbox_id, block) DO UPDATE SET live = f.live | EXCLUDED.live,
+            flags = f.flags || EXCLUDED.flags, modseqs = f.modseqs || EXCLUDED.modseqs,
+            sizes = f.sizes || EXCLUDED.sizes
+"""
+# As above, where uids have gaps: element (uid - 1) % 64 + 1 is the message's, and whatever lies between is dead.
+_SPARSE_BLOCKS: Final = """
+        INSERT INTO flag_blocks AS f (account_id, mailbox_id, block, live, flags, modseqs, sizes)
+        SELECT b.account_id, b.mailbox_id, b.block,
+            bit_or(CASE WHEN t.uid IS NULL THEN 0 ELSE 1::bigint << ((t.uid - 1) %% 64)::integer END),
+            array_agg(coalesce(t.flags, 0) ORDER BY e.uid), array_agg(coalesce(t.modseq, 0) ORDER BY e.uid),
+            array_agg(coalesce(t.size, 0) ORDER BY e.uid)
+        FROM (
+            SELECT account_id, mailbox_id, (uid - 1) / 64 AS block, max(uid) AS last_uid
+            FROM taken GROUP BY account_id, mailbox_id, (uid - 1) / 64
+        ) b
+        CROSS JOIN LATERAL generate_series(b.block * 64 + 1, b.last_uid) AS e (uid)
+        LEFT JOIN taken t ON t.uid = e.uid
+        GROUP BY b.account_id, b.mailbox_id, b.block
+        ON CONFLICT (account_id, mailbox_id, block) DO UPDATE SET live = f.live | EXCLUDED.live,
+            flags = f.flags || EXCLUDED.flags[cardinality(f.flags) + 1:],
+            modseqs = f.modseqs || EXCLUDED.modseqs[cardinality(f.modseqs) + 1:],
+            sizes = f.sizes || EXCLUDED.sizes[cardinality(f.sizes) + 1:]
+"""
+
+# Locks account_state by its primary key, in its order, passing over busy ones; then mailbox_state by its own,
+# in the order in which they are given.
+# is_passing: an account that is not held is busy (1), else it does not exist (2).
+# is_alone: what does not fit is over quota (3), else the letter leaves the batch to be decided alone (4).
+DELIVER: Final = Statement(
+    "deliver",
+    _deliver(
+        number="uid_next + row_number() OVER box - 1",
+        unfit="",
+        runs="int8multirange(int8range(min(uid), max(uid) + 1))",
+        blocks=_BLOCKS,
+    ),
+)
+
+# As DELIVER, for letters of one mailbox whose uids are given and rise: one that was given already is refused (8).
+IMPORT: Final = Statement(
+    "import",
+    _deliver(
+        number="(%(uids)s::bigint[])[copy_no]",
+        unfit="WHEN (%(uids)s::bigint[])[c.copy_no] < b.uid_next THEN 8",
+        runs="range_agg(int8range(uid, uid + 1))",
+        blocks=_SPARSE_BLOCKS,
+    ),
 )
 
 # Primary key of requests. Locked by account_state: whoever delivers under this id has committed, or will see this row.

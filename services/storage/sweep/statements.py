@@ -23,7 +23,8 @@ DUE: Final = Statement(
     """,
 )
 
-# Locked by account_state. Primary keys of expunged, messages, body_shares and bodies. A body goes with its last
+# Locked by account_state. Primary keys of expunged, messages, unique_ids,
+# body_shares and bodies. A body goes with its last
 # message; the octets of a large one are left to SWEEP_UPLOADS, since other accounts may share them.
 SWEEP_DEAD: Final = Statement(
     "sweep: dead messages",
@@ -38,6 +39,9 @@ SWEEP_DEAD: Final = Statement(
         DELETE FROM messages m USING runs r
         WHERE m.account_id = %(account_id)s AND m.mailbox_id = r.mailbox_id AND m.uid >= r.first AND m.uid < r.after
         RETURNING m.body_id
+    ), unique_ids_gone AS (
+        DELETE FROM unique_ids m USING runs r
+        WHERE m.account_id = %(account_id)s AND m.mailbox_id = r.mailbox_id AND m.uid >= r.first AND m.uid < r.after
     ), named AS MATERIALIZED (
         SELECT body_id, count(*) AS names FROM gone GROUP BY body_id
     ), last AS MATERIALIZED (

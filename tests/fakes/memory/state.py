@@ -59,6 +59,8 @@ class Folder:
     first_recent: int = 1
     live: dict[int, Message] = field(default_factory=dict)
     gone: dict[int, Message] = field(default_factory=dict)
+    imported: dict[UUID, int] = field(default_factory=dict)
+    unique_ids: dict[int, str] = field(default_factory=dict)
 
     def status(self) -> MailboxStatus:
         """The counters, counted."""
@@ -115,10 +117,13 @@ class Ledger:
 
     def check_room(self, octets: int, messages: int) -> None:
         """Raises OverQuota where so much more does not fit."""
-        quota, (used_octets, used_messages) = self.account.quota, self.used()
-        if (quota.bytes and used_octets + octets > quota.bytes) or (
-            quota.messages and used_messages + messages > quota.messages
-        ):
+        used_octets, used_messages = self.used()
+        self.check_total(used_octets + octets, used_messages + messages)
+
+    def check_total(self, octets: int, messages: int) -> None:
+        """Raises OverQuota where the account cannot hold so much."""
+        quota = self.account.quota
+        if (quota.bytes and octets > quota.bytes) or (quota.messages and messages > quota.messages):
             raise OverQuota
 
     def folder(self, name: str) -> Folder:

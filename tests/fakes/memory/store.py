@@ -8,6 +8,7 @@ from tests.fakes.memory.accounts import MemoryAccounts
 from tests.fakes.memory.aliases import MemoryAliases
 from tests.fakes.memory.changes import MemoryChanges
 from tests.fakes.memory.deliveries import MemoryDeliveries
+from tests.fakes.memory.imports import MemoryImports
 from tests.fakes.memory.mailboxes import MemoryMailboxes
 from tests.fakes.memory.messages import MemoryMessages
 from tests.fakes.memory.search import MemorySearch
@@ -40,6 +41,7 @@ class MemoryStore(Store):
             messages=MemoryMessages(state),
             search=MemorySearch(state),
             deliveries=MemoryDeliveries(state),
+            imports=MemoryImports(state),
             changes=MemoryChanges(state),
             sessions=MemorySessions(state),
             traces=MemoryTraces(state),

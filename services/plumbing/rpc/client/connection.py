@@ -16,6 +16,7 @@ from services.plumbing.rpc.client.calls import Calls, Patience
 from services.plumbing.rpc.client.changes import RemoteChanges
 from services.plumbing.rpc.client.copies import RENEW_SECONDS, Copies, Open, Place
 from services.plumbing.rpc.client.deliveries import RemoteDeliveries
+from services.plumbing.rpc.client.imports import RemoteImports
 from services.plumbing.rpc.client.link import Link
 from services.plumbing.rpc.client.mailboxes import RemoteMailboxes
 from services.plumbing.rpc.client.messages import RemoteMessages
@@ -72,6 +73,7 @@ async def connect(
             messages=RemoteMessages(calls),
             search=RemoteSearch(calls),
             deliveries=RemoteDeliveries(calls),
+            imports=RemoteImports(calls),
             changes=changes,
             sessions=RemoteSessions(calls),
             traces=RemoteTraces(calls),

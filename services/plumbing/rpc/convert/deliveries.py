@@ -72,7 +72,7 @@ def delivered_from_wire(delivered: pb.DeliverResponse) -> Delivered:
 def _outcome_from_wire(outcome: pb.Outcome) -> Placed | MailError:
     if outcome.WhichOneof("result") == "placed":
         return Placed(outcome.placed.uid_validity, outcome.placed.uid)
-    return _refusal_from_wire(outcome.refusal)
+    return refusal_from_wire(outcome.refusal)
 
 
 def settled_to_wire(outcomes: Sequence[Appended | MailError]) -> pb.SettleResponse:
@@ -92,11 +92,12 @@ def settled_from_wire(settled: pb.SettleResponse) -> Sequence[Appended | MailErr
     return tuple(
         messages.appended_from_wire(each.appended)
         if each.WhichOneof("result") == "appended"
-        else _refusal_from_wire(each.refusal)
+        else refusal_from_wire(each.refusal)
         for each in settled.outcomes
     )
 
 
-def _refusal_from_wire(refusal: Refusal) -> MailError:
+def refusal_from_wire(refusal: Refusal) -> MailError:
+    """A refusal that is part of an answer."""
     error = from_refusal(refusal)
     return error if isinstance(error, MailError) else StoreUnavailable(str(error))

@@ -20,6 +20,7 @@ from restante.v1 import (
     changes_pb2,
     deliveries_pb2,
     exchange_pb2,
+    imports_pb2,
     mailboxes_pb2,
     messages_pb2,
     search_pb2,
@@ -35,6 +36,7 @@ from services.plumbing.rpc.servicer.aliases import AliasesServicer
 from services.plumbing.rpc.servicer.changes import ChangesServicer
 from services.plumbing.rpc.servicer.deliveries import DeliveriesServicer
 from services.plumbing.rpc.servicer.drain import Drain
+from services.plumbing.rpc.servicer.imports import ImportsServicer
 from services.plumbing.rpc.servicer.mailboxes import MailboxesServicer
 from services.plumbing.rpc.servicer.messages import MessagesServicer
 from services.plumbing.rpc.servicer.search import SearchServicer
@@ -85,6 +87,7 @@ def servicers(store: Store) -> list[tuple[ServiceDescriptor, object]]:
             deliveries_pb2.DESCRIPTOR.services_by_name["DeliveriesService"],
             DeliveriesServicer(store.deliveries),
         ),
+        (imports_pb2.DESCRIPTOR.services_by_name["ImportsService"], ImportsServicer(store.imports)),
         (changes_pb2.DESCRIPTOR.services_by_name["ChangesService"], ChangesServicer(store.changes)),
         (sessions_pb2.DESCRIPTOR.services_by_name["SessionsService"], SessionsServicer(store.sessions)),
         (traces_pb2.DESCRIPTOR.services_by_name["TracesService"], TracesServicer(store.traces)),
@@ -101,6 +104,7 @@ def service_names() -> list[str]:
         messages_pb2,
         deliveries_pb2,
         search_pb2,
+        imports_pb2,
         changes_pb2,
         sessions_pb2,
         traces_pb2,

@@ -1,0 +1,184 @@
+"""Imports on PostgreSQL. The rule: one transaction for each `add`, in which every letter is decided for itself."""
+
+import asyncio
+from collections.abc import AsyncIterable, Sequence
+from typing import Any, Final
+from uuid import UUID, uuid5
+
+from services.mail.errors import (
+    InvalidArgument,
+    MailboxNotFound,
+    MailboxNotFresh,
+    MailError,
+    OverQuota,
+    StoreUnavailable,
+)
+from services.mail.store.imports import (
+    MAX_KEYS,
+    MAX_UNIQUE_IDS,
+    Bounds,
+    Incoming,
+    Taken,
+    UniqueId,
+    check_letter,
+    check_uid_validity,
+)
+from services.mail.store.mailboxes import MailboxKey
+from services.mail.store.messages import INLINE_OCTETS
+from services.mail.store.uids import BLOCK, LAST_UID
+from services.storage.arrays import Bigints, Texts, Uuids
+from services.storage.bodies import Bodies
+from services.storage.deliveries import statements as delivering
+from services.storage.deliveries.batch import LetterCopy, Outcome, Waiting, outcomes, parameters
+from services.storage.gather import more_keywords
+from services.storage.imports import statements
+from services.storage.messages.keywords import Keywords, split
+from services.storage.transaction import Database, Statement, Values
+
+_REFUSED: Final[dict[int, type[MailError]]] = {
+    delivering.OVER_QUOTA: OverQuota,
+    delivering.UID_GIVEN: MailboxNotFresh,
+    delivering.GIVEN_UP: StoreUnavailable,
+}
+_UID_GIVEN: Final = "the mailbox has given this uid, or a later one, to another message"
+
+
+class PostgresImports:
+    """Implements `services.mail.store.imports.Imports`."""
+
+    def __init__(self, database: Database, bodies: Bodies, keywords: Keywords) -> None:
+        self._database = database
+        self._bodies = bodies
+        self._keywords = keywords
+
+    async def renumber(self, mailbox: MailboxKey, uid_validity: int) -> None:
+        """See the port."""
+        check_uid_validity(uid_validity)
+        values = {**_key(mailbox), "uid_validity": uid_validity}
+        rows = (await self._database.transact([mailbox.account_id], (statements.RENUMBER, values)))[0]
+        if not rows:
+            raise MailboxNotFound
+        has_it, is_fresh, is_used = rows[0]
+        if has_it:
+            return
+        if not is_fresh:
+            raise MailboxNotFresh("the mailbox holds messages, or held some, and keeps its UIDVALIDITY")
+        if is_used:
+            raise MailboxNotFresh(f"another mailbox of the account has UIDVALIDITY {uid_validity}")
+
+    async def skip_uids(self, mailbox: MailboxKey, uid_next: int) -> None:
+        """See the port."""
+        if not 1 <= uid_next <= LAST_UID + 1:
+            raise InvalidArgument("a uid is from 1 to 4294967295")
+        block, dead = divmod(uid_next - 1, BLOCK)
+        values = {**_key(mailbox), "uid_next": uid_next, "block": block, "dead": Bigints([0] * dead)}
+        if not (await self._database.transact([mailbox.account_id], (statements.SKIP_UIDS, values)))[0]:
+            raise MailboxNotFound
+
+    async def find_taken(self, mailbox: MailboxKey, keys: Sequence[UUID]) -> Sequence[bool]:
+        """See the port."""
+        if len(keys) > MAX_KEYS:
+            raise InvalidArgument(f"at most {MAX_KEYS} keys at once")
+        asked = [_request_id(mailbox, key) for key in keys]
+        values = {"account_id": mailbox.account_id, "keys": Uuids(asked)}
+        found = {row[0] for row in await self._database.read(statements.FIND_TAKEN, values)}
+        return [request_id in found for request_id in asked]
+
+    async def add(self, mailbox: MailboxKey, letters: AsyncIterable[Incoming]) -> Sequence[Taken | MailError]:
+        """See the port."""
+        found: list[Taken | MailError | None] = []
+        waiting: dict[UUID, Waiting] = {}
+        places: list[tuple[int, UUID]] = []
+        numbers: dict[UUID, tuple[int, str]] = {}
+        taken: list[Outcome] = []
+        bounds = Bounds()
+        try:
+            async for letter in letters:
+                bounds.check(letter, INLINE_OCTETS)
+                request_id = _request_id(mailbox, letter.key)
+                try:
+                    check_letter(letter)
+                    entry = await self._take(mailbox, letter, request_id)
+                except MailError as refusal:
+                    found.append(refusal)
+                    continue
+                if request_id in waiting:
+                    await self._bodies.drop(entry.content.upload_id)
+                else:
+                    waiting[request_id] = entry
+                    numbers[request_id] = (letter.uid, letter.unique_id)
+                places.append((len(found), request_id))
+                found.append(None)
+            taken = await self._write(mailbox, list(waiting.values()), numbers) if waiting else []
+        finally:
+            await asyncio.shield(self._drop(list(waiting.values()), taken))
+        told = dict(zip(waiting, taken, strict=True))
+        seen: set[UUID] = set()
+        for place, request_id in places:
+            found[place] = _told(told[request_id], request_id in seen)
+            seen.add(request_id)
+        return [each for each in found if each is not None]
+
+    async def unique_ids(self, mailbox: MailboxKey, after_uid: int = 0) -> Sequence[UniqueId]:
+        """See the port."""
+        values = {**_key(mailbox), "after_uid": after_uid, "limit": MAX_UNIQUE_IDS}
+        return [UniqueId(*row) for row in await self._database.read(statements.UNIQUE_IDS, values)]
+
+    async def _take(self, mailbox: MailboxKey, letter: Incoming, request_id: UUID) -> Waiting:
+        bits = 0
+        if letter.flags:
+            bits = await self._keywords.bits(mailbox.account_id, letter.flags, is_adding=True)
+        low, more = split(bits)
+        content = await self._bodies.take(letter.body, letter.size)
+        copy = LetterCopy(mailbox, b"", low, more)
+        return Waiting(request_id, [copy], content, is_whole=True, internal_at=letter.internal_at)
+
+    async def _write(
+        self, mailbox: MailboxKey, entries: list[Waiting], numbers: dict[UUID, tuple[int, str]]
+    ) -> list[Outcome]:
+        """One transaction. Raises MailboxNotFound, and StoreUnavailable, where it may have happened."""
+        keys = Uuids(numbers)
+        values = parameters(entries, is_passing=False, is_alone=True)
+        uids = Bigints([uid for uid, _ in numbers.values()])
+        steps: list[tuple[Statement, Values]] = [
+            (delivering.IMPORT, {**values, "uids": uids}) if any(uids) else (delivering.DELIVER, values)
+        ]
+        for entry in entries:
+            steps.extend(more_keywords(entry))
+        steps.append((statements.KEEP_KEYS, {"account_id": mailbox.account_id, "keys": keys}))
+        kept = [(key, uid, unique_id) for key, (uid, unique_id) in numbers.items() if unique_id]
+        if kept:
+            told = {
+                "keys": Uuids([key for key, _, _ in kept]),
+                "uids": Bigints([uid for _, uid, _ in kept]),
+                "unique_ids": Texts([unique_id for _, _, unique_id in kept]),
+            }
+            steps.append((statements.KEEP_UNIQUE_IDS, {**_key(mailbox), **told}))
+        rows = (await self._database.transact([mailbox.account_id], *steps))[0]
+        found = [of_letter[0] for of_letter in outcomes(entries, rows)]
+        if any(outcome.code == delivering.NO_MAILBOX for outcome in found):
+            raise MailboxNotFound
+        return found
+
+    async def _drop(self, entries: list[Waiting], taken: list[Outcome]) -> None:
+        """Removes the uploads of letters that were not taken."""
+        for place, entry in enumerate(entries):
+            is_stored = place < len(taken) and taken[place].code == delivering.STORED
+            if entry.content.upload_id is not None and not (is_stored and not taken[place].is_repeated):
+                await self._bodies.drop(entry.content.upload_id)
+
+
+def _told(outcome: Outcome, is_repeated: bool) -> Taken | MailError:
+    if outcome.code == delivering.STORED:
+        return Taken(outcome.uid, outcome.is_repeated or is_repeated)
+    kind = _REFUSED[outcome.code]
+    return kind(_UID_GIVEN) if kind is MailboxNotFresh else kind()
+
+
+def _request_id(mailbox: MailboxKey, key: UUID) -> UUID:
+    """A key is the mailbox's: elsewhere, or in a later mailbox of the same name, it takes effect again."""
+    return uuid5(key, str(mailbox.mailbox_id))
+
+
+def _key(mailbox: MailboxKey) -> dict[str, Any]:
+    return {"account_id": mailbox.account_id, "mailbox_id": mailbox.mailbox_id}
