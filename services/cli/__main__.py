@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from services.cli import accounts, aliases, domains, folders, sessions, traces, upkeep
+from services.cli.imports import command as importing
 from services.cli.output import refusals
 from services.plumbing.failures import SettingsWrong
 
@@ -36,6 +37,7 @@ app.add_typer(folders.app, name="folder")
 app.add_typer(sessions.app, name="sessions")
 app.command("trace", epilog="Example: restante trace alice@example.org --from bob@example.com")(traces.trace)
 app.command("verify", epilog="Example: restante verify alice@example.org")(upkeep.verify)
+app.add_typer(importing.app, name="import")
 
 
 def show_version(is_asked: bool) -> None:

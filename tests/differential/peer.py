@@ -108,18 +108,19 @@ service stats {{
 @contextmanager
 def dovecot(password: str) -> Iterator[int]:
     """Gives the port of its IMAP. Every login exists, with this password."""
-    program = need("dovecot", PACKAGES)
     with tempfile.TemporaryDirectory(prefix="dovecot-") as folder:
-        yield from _running(program, Path(folder), password)
+        yield from running(Path(folder), password)
 
 
-def _running(program: str, home: Path, password: str) -> Iterator[int]:
-    port = _free_port()
+def running(home: Path, password: str, settings: str = "") -> Iterator[int]:
+    """One in a folder that stays. settings: more lines of its configuration; mail lies in mail/<login>."""
+    program = need("dovecot", PACKAGES)
+    port = free_port()
     home.chmod(0o755)
     for name in ("run", "state", "mail"):
-        (home / name).mkdir()
+        (home / name).mkdir(exist_ok=True)
     config = home / "dovecot.conf"
-    config.write_text(CONFIG.format(home=home, port=port, password=password, **_users(home)))
+    config.write_text(CONFIG.format(home=home, port=port, password=password, **_users(home)) + settings)
     process = subprocess.Popen([program, "-F", "-c", str(config)], stdin=subprocess.DEVNULL)
     try:
         _await(port, process, home / "dovecot.log")
@@ -151,7 +152,8 @@ def _await(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
     raise AssertionError(f"Dovecot does not start: {log.read_text() if log.exists() else ''}")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """One that nobody listens on."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         return int(listening.getsockname()[1])

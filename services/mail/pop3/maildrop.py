@@ -11,22 +11,31 @@ from services.mail.store.uids import Runs, runs_of
 
 
 class Maildrop:
-    """Messages by number from 1. uid_validity: the mailbox's, part of each unique id."""
+    """Messages by number from 1. uid_validity: the mailbox's, part of each unique id of our own making.
 
-    __slots__ = ("_marked", "_sizes", "_uids", "octets", "uid_validity")
+    knows_unique_ids: those that were kept from elsewhere are all here.
+    """
+
+    __slots__ = ("_kept_ids", "_marked", "_sizes", "_uids", "knows_unique_ids", "octets", "uid_validity")
 
     def __init__(self, uid_validity: int) -> None:
         self.uid_validity = uid_validity
         self.octets = 0
+        self.knows_unique_ids = False
         self._uids = array("L")
         self._sizes = array("Q")
         self._marked: set[int] = set()
+        self._kept_ids: dict[int, bytes] = {}
 
     def add(self, uids: Sequence[int], sizes: Sequence[int]) -> None:
         """Numbers further messages, ascending by uid. sizes: octets."""
         self._uids.extend(uids)
         self._sizes.extend(sizes)
         self.octets += sum(sizes)
+
+    def keep_unique_id(self, uid: int, unique_id: bytes) -> None:
+        """What UIDL tells of a message that came from elsewhere, where it was told so. RFC 1939 §7."""
+        self._kept_ids[uid] = unique_id
 
     def __len__(self) -> int:
         """How many messages are not marked."""
@@ -43,8 +52,9 @@ class Maildrop:
         return self._sizes[number - 1]
 
     def unique_id(self, number: int) -> bytes:
-        """What UIDL tells: at most 21 characters, never another message's. RFC 1939 §7. Raises MessageGone."""
-        return b"%d.%d" % (self.uid_validity, self.uid(number))
+        """What UIDL tells: at most 70 characters, never another message's. RFC 1939 §7. Raises MessageGone."""
+        uid = self.uid(number)
+        return self._kept_ids.get(uid) or b"%d.%d" % (self.uid_validity, uid)
 
     def numbers(self) -> Iterator[int]:
         """Those not marked, ascending."""

@@ -6,6 +6,7 @@ The rule: only QUIT removes messages, in one transaction that names the maildrop
 from services.mail.pop3 import replies
 from services.mail.pop3.commands import ALL, Command
 from services.pop3.session import Session
+from services.pop3.unique_ids import read_unique_ids
 
 
 async def stat(session: Session, _command: Command) -> None:
@@ -23,6 +24,7 @@ async def list_(session: Session, command: Command) -> None:
 
 async def uidl(session: Session, command: Command) -> None:
     """UIDL: RFC 1939 §7."""
+    await read_unique_ids(session.store.imports, session.mailbox, session.maildrop)
     if command.number != ALL:
         await session.send(b"+OK %d %b\r\n" % (command.number, session.maildrop.unique_id(command.number)))
     else:

@@ -1,0 +1,1 @@
+"""`restante import`: mail from elsewhere into an account."""
