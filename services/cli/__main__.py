@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from services.cli import accounts, aliases, domains, folders, sessions, traces, upkeep
+from services.cli.exports import command as exporting
 from services.cli.imports import command as importing
 from services.cli.output import refusals
 from services.plumbing.failures import SettingsWrong
@@ -38,6 +39,7 @@ app.add_typer(sessions.app, name="sessions")
 app.command("trace", epilog="Example: restante trace alice@example.org --from bob@example.com")(traces.trace)
 app.command("verify", epilog="Example: restante verify alice@example.org")(upkeep.verify)
 app.add_typer(importing.app, name="import")
+app.add_typer(exporting.app, name="export")
 
 
 def show_version(is_asked: bool) -> None:
