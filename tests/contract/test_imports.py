@@ -244,11 +244,25 @@ async def test_no_two_mailboxes_of_an_account_have_the_same_uidvalidity(subject:
     inbox = await subject.inbox()
     other = (await subject.store.mailboxes.create(inbox.account_id, "Other")).key
     await subject.store.imports.renumber(inbox, 17)
+    await subject.append(inbox)
     with pytest.raises(MailboxNotFresh):
         await subject.store.imports.renumber(other, 17)
     for wrong in (0, -1, 2**32):
         with pytest.raises(InvalidArgument):
             await subject.store.imports.renumber(other, wrong)
+
+
+async def test_an_empty_mailbox_makes_room_for_anothers_uidvalidity(subject: Subject) -> None:
+    """By chance it has the number that another has elsewhere; nobody was told a uid of it yet."""
+    inbox = await subject.inbox()
+    other = await subject.store.mailboxes.create(inbox.account_id, "Other")
+    await subject.store.imports.renumber(inbox, other.uid_validity)
+    listing = await subject.store.mailboxes.list(inbox.account_id)
+    told = {mailbox.name: mailbox.uid_validity for mailbox in listing.mailboxes}
+    assert told["INBOX"] == other.uid_validity
+    assert told["Other"] == other.uid_validity + 1
+    assert len(set(told.values())) == len(told)
+    assert (await subject.store.mailboxes.create(inbox.account_id, "New")).uid_validity > told["Other"]
 
 
 @pytest.mark.parametrize("uid_next", [1, 2, 64, 65, 66, 1000, 2**32 - 1])

@@ -14,7 +14,7 @@ from uuid import UUID
 from services.cli.imports.batches import Batch, in_batches, read_ahead
 from services.cli.progress import Meter
 from services.cli.sources import Broken, Folder, Letter, Source, SourceFailed
-from services.mail.errors import MailboxExists, MailboxNotFound, MailError, StoreUnavailable
+from services.mail.errors import MailboxExists, MailboxNotFound, MailboxNotFresh, MailError, StoreUnavailable
 from services.mail.store import Store
 from services.mail.store.imports import Incoming, Taken
 from services.mail.store.mailboxes import MailboxKey
@@ -70,7 +70,10 @@ class Importer:
         mailbox = await self._mailbox(folder.name)
         keeps_uids = self._keeps_uids and folder.uid_validity > 0
         if keeps_uids:
-            await self._store.imports.renumber(mailbox, folder.uid_validity)
+            try:
+                await self._store.imports.renumber(mailbox, folder.uid_validity)
+            except MailboxNotFresh as refusal:
+                raise SourceFailed(f"{refusal.text}; without --keep-uids it comes under new UIDs") from None
         elif self._keeps_uids:
             self._note(f"mailbox {folder.name}: the source has no UIDs for it, so none are kept")
         is_skipped = not keeps_uids

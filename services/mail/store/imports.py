@@ -61,8 +61,9 @@ class Imports(Protocol):
     async def renumber(self, mailbox: MailboxKey, uid_validity: int) -> None:
         """Gives a mailbox that never held a message another UIDVALIDITY. RFC 9051 §2.3.1.1.
 
-        Nothing happens where it has it already. Raises MailboxNotFound, InvalidArgument, MailboxNotFresh: it held a
-        message, or another mailbox of the account has this UIDVALIDITY.
+        Nothing happens where it has it already. Another mailbox of the account that has it, and never held a message
+        either, gets a new one. Raises MailboxNotFound, InvalidArgument, MailboxNotFresh: it held a message, or one that
+        has this UIDVALIDITY did.
         """
         ...
 

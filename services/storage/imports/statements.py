@@ -8,28 +8,38 @@ from typing import Final
 from services.storage.transaction import Statement
 
 # Primary keys of mailbox_state (a range by account) and account_state. Locked by account_state. As the mailbox never
-# held a message, nobody was told a uid of it; sessions that have it open learn of the new number when they select.
+# held a message, nobody was told a uid of it; sessions that have it open learn of the new number when they select. So
+# another one that has the number by chance, and never held a message either, gets a new one.
 RENUMBER: Final = Statement(
     "renumber mailbox",
     """
     WITH box AS MATERIALIZED (
-        SELECT s.uid_validity, s.uid_next = 1 AS is_fresh, a.modseq + 1 AS modseq, EXISTS (
-            SELECT FROM mailbox_state o WHERE o.account_id = %(account_id)s AND o.uid_validity = %(uid_validity)s
-        ) AS is_used
+        SELECT s.uid_validity, s.uid_next = 1 AS is_fresh, a.modseq + 1 AS modseq,
+            greatest(a.last_uid_validity, %(uid_validity)s) AS last, EXISTS (
+                SELECT FROM mailbox_state o WHERE o.account_id = %(account_id)s
+                    AND o.uid_validity = %(uid_validity)s AND o.uid_next > 1
+            ) AS is_used
         FROM mailbox_state s JOIN account_state a USING (account_id)
         WHERE s.account_id = %(account_id)s AND s.mailbox_id = %(mailbox_id)s
     ), going AS MATERIALIZED (
-        SELECT modseq FROM box WHERE is_fresh AND NOT is_used
+        SELECT modseq, last FROM box WHERE is_fresh AND NOT is_used AND uid_validity <> %(uid_validity)s
+    ), others AS MATERIALIZED (
+        SELECT s.mailbox_id, g.last + 1 AS uid_validity, g.modseq FROM mailbox_state s, going g
+        WHERE s.account_id = %(account_id)s AND s.uid_validity = %(uid_validity)s
+    ), others_written AS (
+        UPDATE mailbox_state s SET uid_validity = o.uid_validity, highest_modseq = o.modseq FROM others o
+        WHERE s.account_id = %(account_id)s AND s.mailbox_id = o.mailbox_id
     ), written AS (
         UPDATE mailbox_state s SET uid_validity = %(uid_validity)s, highest_modseq = g.modseq FROM going g
         WHERE s.account_id = %(account_id)s AND s.mailbox_id = %(mailbox_id)s
     ), account_written AS (
         UPDATE account_state a SET modseq = g.modseq,
-            last_uid_validity = greatest(a.last_uid_validity, %(uid_validity)s)
+            last_uid_validity = g.last + (SELECT count(*) FROM others)
         FROM going g WHERE a.account_id = %(account_id)s
     ), logged AS (
         INSERT INTO changes (account_id, modseq, mailbox_id, kind)
         SELECT %(account_id)s, modseq, %(mailbox_id)s, 7 FROM going
+        UNION ALL SELECT %(account_id)s, modseq, mailbox_id, 7 FROM others
     )
     SELECT uid_validity = %(uid_validity)s, is_fresh, is_used FROM box
     """,

@@ -37,11 +37,20 @@ class MemoryImports:
             return
         if folder.uid_next > 1:
             raise MailboxNotFresh
-        if uid_validity in {each.mailbox.uid_validity for each in ledger.folders.values()}:
-            raise MailboxNotFresh
-        folder.mailbox = replace(folder.mailbox, uid_validity=uid_validity)
+        changed = [folder]
         ledger.last_uid_validity = max(ledger.last_uid_validity, uid_validity)
-        folder.highest_modseq = ledger.write((mailbox.mailbox_id, ChangeKind.MAILBOX_CHANGED, ()))
+        for other in ledger.folders.values():
+            if other.mailbox.uid_validity == uid_validity:
+                if other.uid_next > 1:
+                    raise MailboxNotFresh
+                ledger.last_uid_validity += 1
+                other.mailbox = replace(other.mailbox, uid_validity=ledger.last_uid_validity)
+                changed.append(other)
+        folder.mailbox = replace(folder.mailbox, uid_validity=uid_validity)
+        rows = [(each.mailbox.key.mailbox_id, ChangeKind.MAILBOX_CHANGED, ()) for each in changed]
+        modseq = ledger.write(*rows)
+        for each in changed:
+            each.highest_modseq = modseq
 
     async def skip_uids(self, mailbox: MailboxKey, uid_next: int) -> None:
         """Uids that nobody gets."""
