@@ -8,7 +8,7 @@ from pathlib import Path
 
 import uvloop
 
-from bench import idle, million, peers, storm, workloads
+from bench import idle, million, moving, peers, storm, workloads
 from bench.peers import Peer
 from bench.workloads import Workload
 
@@ -96,6 +96,14 @@ def main() -> None:
     )
     parser.add_argument("--idle", action="store_true", help="memory of 1,000 idle connections instead")
     parser.add_argument("--storm", action="store_true", help="2,000 logins at once after a restart instead")
+    parser.add_argument(
+        "--moving",
+        type=int,
+        nargs="?",
+        const=moving.MESSAGES,
+        metavar="MESSAGES",
+        help=f"a Maildir of {moving.MESSAGES:,} messages imported instead, beside doveadm import",
+    )
     options = parser.parse_args()
     if options.storm:
         show(storm.measure(), options.write, storm.MARKS)
@@ -108,6 +116,9 @@ def main() -> None:
         raise SystemExit(lack)
     if options.idle:
         show(idle.measure(), options.write, idle.MARKS)
+        return
+    if options.moving:
+        show(moving.measure(options.moving), options.write, moving.MARKS)
         return
     head = [
         f"| work (medians of {options.rounds}, ms) | Restante | Dovecot | ours ÷ Dovecot, as a rate | budget |",
