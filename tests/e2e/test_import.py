@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.imports import PASSWORD, account, held, make_maildir, messages, numbers
-from tests.e2e.system import RESTANTE, System, await_that
+from tests.e2e.system import RESTANTE, System, await_that, running
 
 
 def summary(done: "subprocess.CompletedProcess[bytes]", code: int = 0) -> dict[str, object]:
@@ -63,6 +63,22 @@ def test_an_import_that_was_stopped_goes_on_and_doubles_nothing(
     found = held(system.imap_port, address)
     assert sorted(found) == [3 * each + 7 for each in range(1500)]
     assert [found[uid].octets for uid in sorted(found)] == bodies
+
+
+def test_a_copy_of_storage_that_dies_meanwhile_is_waited_for(tmp_path: Path) -> None:
+    """What it may have stored is sent again, and is there once."""
+    with running(tmp_path / "home") as system:
+        address, bodies = account(system, "outlived"), messages(1500)
+        make_maildir(tmp_path / "mail", bodies)
+        words = [RESTANTE, "import", "maildir", address, str(tmp_path / "mail"), "--json"]
+        process = subprocess.Popen(words, env=system.environment, stdout=subprocess.PIPE)
+        await_that(lambda: numbers(system.imap_port, address)[1] > 1, "nothing is imported")
+        system.restart("storage", signal.SIGKILL)
+        said = json.loads(process.communicate()[0])
+        assert (process.returncode, said["left_out"]) == (0, [])
+        assert said["imported"] + said["already"] == 1500
+        found = held(system.imap_port, address)
+        assert [found[uid].octets for uid in sorted(found)] == bodies
 
 
 def test_an_mbox_comes_whole_and_a_broken_folder_is_named(system: System, tmp_path: Path) -> None:

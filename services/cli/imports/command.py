@@ -183,7 +183,7 @@ def run(address: str, open_source: Callable[[], Source], *, keep_uids: bool, as_
     with refusals():
         try:
             ask_store(bring)
-        except SourceFailed as failure:
+        except (SourceFailed, OSError) as failure:
             raise CannotStart(str(failure)) from None
         except KeyboardInterrupt:
             summary = importers[0].summary if importers else Summary()

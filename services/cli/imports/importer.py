@@ -6,9 +6,9 @@ knows which keys took effect. So it may be stopped or killed at any moment and s
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeVar
 from uuid import UUID
 
 from services.cli.imports.batches import Batch, in_batches, read_ahead
@@ -16,8 +16,10 @@ from services.cli.progress import Meter
 from services.cli.sources import Broken, Folder, Letter, Source, SourceFailed
 from services.mail.errors import MailboxExists, MailboxNotFound, MailboxNotFresh, MailError, StoreUnavailable
 from services.mail.store import Store
-from services.mail.store.imports import Incoming, Taken
+from services.mail.store.imports import Incoming
 from services.mail.store.mailboxes import MailboxKey
+
+T = TypeVar("T")
 
 # How long storage may be away: a restart, or another copy that takes over.
 PATIENCE_SECONDS: Final = 60.0
@@ -60,7 +62,7 @@ class Importer:
                     await self._import(folder)
                 except StoreUnavailable:
                     raise
-                except (MailError, SourceFailed) as failure:
+                except (MailError, SourceFailed, OSError) as failure:
                     reason = failure.text if isinstance(failure, MailError) else str(failure)
                     self._leave_out(Broken(f"mailbox {folder.name}", reason))
         return self.summary
@@ -104,15 +106,16 @@ class Importer:
             self._leave_out(broken)
         self._count_known(batch.repeated)
         keys = list(batch.letters)
-        are_taken = await self._store.imports.find_taken(mailbox, keys) if keys else []
+        are_taken: Sequence[bool] = ()
+        if keys:
+            are_taken = await _patiently(lambda: self._store.imports.find_taken(mailbox, keys))
         known = {key for key, is_taken in zip(keys, are_taken, strict=True) if is_taken}
         self._count_known([batch.letters[key] for key in known])
         asked = {key: letter for key, letter in batch.letters.items() if key not in known}
         letters = await self._with_octets(folder, asked)
         if letters:
-            outcomes = await self._add(
-                mailbox, [_incoming(key, letter, keeps_uids) for key, letter in letters.items()]
-            )
+            incoming = [_incoming(key, letter, keeps_uids) for key, letter in letters.items()]
+            outcomes = await _patiently(lambda: self._store.imports.add(mailbox, _each(incoming)))
             for letter, outcome in zip(letters.values(), outcomes, strict=True):
                 if isinstance(outcome, MailError):
                     self._leave_out(Broken(letter.name, outcome.text, letter.steps))
@@ -134,17 +137,6 @@ class Importer:
             else:
                 read[key] = letter
         return read
-
-    async def _add(self, mailbox: MailboxKey, letters: Sequence[Incoming]) -> Sequence[Taken | MailError]:
-        """Sent again until storage answers: a key takes effect once."""
-        until = time.monotonic() + PATIENCE_SECONDS
-        while True:
-            try:
-                return await self._store.imports.add(mailbox, _each(letters))
-            except StoreUnavailable:
-                if time.monotonic() > until:
-                    raise
-                await asyncio.sleep(_PAUSE_SECONDS)
 
     def _count_known(self, letters: Sequence[Letter]) -> None:
         self.summary.already += len(letters)
@@ -171,6 +163,18 @@ def _incoming(key: UUID, letter: Letter, keeps_uids: bool) -> Incoming:
         letter.uid if keeps_uids else 0,
         letter.unique_id if keeps_uids else "",
     )
+
+
+async def _patiently(ask: Callable[[], Awaitable[T]]) -> T:
+    """Asks until storage answers: a key takes effect once, however often it is sent. Raises StoreUnavailable."""
+    until = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return await ask()
+        except StoreUnavailable:
+            if time.monotonic() > until:
+                raise
+            await asyncio.sleep(_PAUSE_SECONDS)
 
 
 async def _each(letters: Sequence[Incoming]) -> AsyncIterator[Incoming]:

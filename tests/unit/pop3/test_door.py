@@ -6,11 +6,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
 from services.mail.errors import MailboxInUse, StoreUnavailable
 from services.mail.store import Store
+from services.mail.store.imports import Incoming
 from services.mail.store.mailboxes import MailboxKey
 from services.mail.store.messages import Items, Page
 from services.mail.store.sessions import LEASE_SECONDS
@@ -335,6 +337,25 @@ async def test_a_store_that_fails_in_the_middle_of_a_message_breaks_the_connecti
             client.writer.write(b"RETR 1\r\n")
             with pytest.raises((asyncio.IncompleteReadError, ConnectionResetError)):
                 await client.multi_line()
+
+
+async def test_unique_ids_of_elsewhere_are_told_for_the_messages_that_came_with_them(opened: Opened) -> None:
+    """RFC 1939 §7."""
+    key = (await inbox(opened.store, opened.account_id)).key
+
+    async def letters() -> AsyncIterator[Incoming]:
+        for uid, unique_id in ((4, "first~"), (9, ""), (17, "third~")):
+            yield Incoming(uuid4(), b"A: b\r\n\r\n", 8, uid=uid, unique_id=unique_id)
+
+    await opened.store.imports.add(key, letters())
+    validity = (await inbox(opened.store, opened.account_id)).uid_validity
+    async with opened.client() as client:
+        await client.log_in()
+        assert (await client.ask(b"UIDL 3")).rstrip() == b"+OK 3 third~"
+        assert (await client.ask(b"UIDL 2")).rstrip() == b"+OK 2 %d.9" % validity
+        await client.ask(b"DELE 1")
+        await client.ask(b"UIDL")
+        assert (await client.multi_line()).split(b"\r\n")[:2] == [b"2 %d.9" % validity, b"3 third~"]
 
 
 async def test_unique_ids_stay_when_other_messages_go(opened: Opened) -> None:
