@@ -26,7 +26,7 @@ Folder = Annotated[
 ]
 
 
-@app.command("maildir")
+@app.command("maildir", epilog="Example: restante export maildir someone@example.org /tmp/someone")
 def maildir(address: Address, folder: Folder, as_json: AsJson = False) -> None:
     """Write a Maildir++ with flags, keywords, dates, and dovecot-uidlist, so that Dovecot keeps UIDs and UIDL."""
     from services.cli.exports.maildir import MaildirWriter
@@ -34,7 +34,7 @@ def maildir(address: Address, folder: Folder, as_json: AsJson = False) -> None:
     run(address, Target(folder, "maildir", address), MaildirWriter(folder), as_json=as_json)
 
 
-@app.command("mbox")
+@app.command("mbox", epilog="Example: restante export mbox someone@example.org /tmp/someone")
 def mbox(address: Address, folder: Folder, as_json: AsJson = False) -> None:
     """Write an mbox file (mboxrd) for each mailbox: octets and dates; an mbox keeps no flags and no UIDs."""
     from services.cli.exports.mbox import MboxWriter

@@ -46,7 +46,10 @@ Into = Annotated[str, typer.Option("--into", help="The mailbox for what has no f
 FROM_STDIN: Final = "Read the other server's password from stdin, less one line end at its end."
 
 
-@app.command("maildir")
+@app.command(
+    "maildir",
+    epilog="Example: restante import maildir someone@example.org /var/mail/someone/Maildir --keep-uids",
+)
 def maildir(
     address: Address,
     path: Annotated[
@@ -74,7 +77,7 @@ def maildir(
     )
 
 
-@app.command("mbox")
+@app.command("mbox", epilog="Example: restante import mbox someone@example.org ~/mail")
 def mbox(
     address: Address,
     path: Annotated[
@@ -97,7 +100,7 @@ def mbox(
     run(address, lambda: Mbox(path, intake(keep_line_ends), quoting, into), keep_uids=False, as_json=as_json)
 
 
-@app.command("eml")
+@app.command("eml", epilog="Example: restante import eml someone@example.org ~/letters")
 def eml(
     address: Address,
     path: Annotated[
@@ -113,7 +116,10 @@ def eml(
     run(address, lambda: Eml(path, intake(keep_line_ends), into), keep_uids=False, as_json=as_json)
 
 
-@app.command("imap")
+@app.command(
+    "imap",
+    epilog="Example: restante import imap someone@example.org mail.example.com --login someone --keep-uids",
+)
 def imap(
     address: Address,
     host: Annotated[str, typer.Argument(metavar="HOST", help="The other server.")],

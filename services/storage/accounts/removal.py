@@ -80,6 +80,7 @@ CHANGES: Final = _some_of("changes")
 EXPUNGED: Final = _some_of("expunged")
 REQUESTS: Final = _some_of("requests")
 KEYWORDS: Final = _some_of("keywords")
+UNIQUE_IDS: Final = _some_of("unique_ids")
 # What a session that has not ended yet may still write.
 SUBSCRIPTIONS: Final = _some_of("subscriptions")
 POP3_LOCKS: Final = _some_of("pop3_locks")
@@ -87,7 +88,7 @@ POP3_LOCKS: Final = _some_of("pop3_locks")
 # What is left of an account, texts after the bodies that they are made from.
 LEFT: Final = (
     MESSAGES, FLAG_BLOCKS, BODIES, BODY_SHARES, HEADER_TEXT, BODY_TEXT, CHANGES, EXPUNGED, REQUESTS, KEYWORDS,
-    SUBSCRIPTIONS, POP3_LOCKS,
+    SUBSCRIPTIONS, POP3_LOCKS, UNIQUE_IDS,
 )  # fmt: skip
 
 # Scans removed_accounts: those of the last day.
