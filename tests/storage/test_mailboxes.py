@@ -117,7 +117,7 @@ async def test_a_write_is_one_modseq_and_stirs_its_followers(store: PostgresStor
     assert len(await log_of(store, account_id, modseq)) == len(log)
 
 
-@pytest.mark.parametrize("inferior", ["y" * 600, "/".join(["y"] * 30)])
+@pytest.mark.parametrize("inferior", ["/".join(["y" * 250] * 2), "/".join(["y"] * 30)])
 async def test_a_rename_that_an_inferior_forbids_leaves_nothing(store: PostgresStore, inferior: str) -> None:
     """Neither the superiors of the new name nor a modseq."""
     account_id = (await inbox(store)).account_id
