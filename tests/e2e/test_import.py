@@ -36,6 +36,7 @@ def test_a_maildir_comes_with_its_uids_flags_dates_and_octets(system: System, tm
     (tmp_path / "mail" / "new" / "later").write_bytes(b"Subject: later\n\nx\n")
     assert summary(system.run(*words)) == {"imported": 1, "already": 130, "left_out": [], "notes": []}
     assert held(system.imap_port, address)[440].octets == b"Subject: later\r\n\r\nx\r\n"
+    assert system.run("verify", address).returncode == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
@@ -125,6 +126,20 @@ def test_a_quota_leaves_out_what_it_does_not_hold(system: System, tmp_path: Path
     assert (said["imported"], len(str(said["left_out"]).split("Over quota"))) == (2, 4)
     assert system.run("account", "quota", address, "--messages", "0").returncode == 0
     assert summary(system.run(*words))["imported"] == 3
+
+
+def test_a_quota_that_is_raised_lets_the_rest_come_under_its_uids(system: System, tmp_path: Path) -> None:
+    """Whatever is smaller, and would fit, waits behind what does not."""
+    address, bodies = account(system, "raised"), messages(600)
+    make_maildir(tmp_path / "mail", bodies)
+    assert system.run("account", "quota", address, "--messages", "450").returncode == 0
+    words = ("import", "maildir", address, str(tmp_path / "mail"), "--keep-uids", "--json")
+    said = summary(system.run(*words), 1)
+    assert said["imported"] == 450
+    assert "over quota: what is left waits" in str(said["left_out"])
+    assert system.run("account", "quota", address, "--messages", "0").returncode == 0
+    assert summary(system.run(*words))["imported"] == 150
+    assert sorted(held(system.imap_port, address)) == [3 * each + 7 for each in range(600)]
 
 
 def test_pop3_tells_the_same_unique_ids_as_before(system: System, tmp_path: Path) -> None:

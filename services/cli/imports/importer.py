@@ -14,7 +14,14 @@ from uuid import UUID
 from services.cli.imports.batches import Batch, in_batches, read_ahead
 from services.cli.progress import Meter
 from services.cli.sources import Broken, Folder, Letter, Source, SourceFailed
-from services.mail.errors import MailboxExists, MailboxNotFound, MailboxNotFresh, MailError, StoreUnavailable
+from services.mail.errors import (
+    MailboxExists,
+    MailboxNotFound,
+    MailboxNotFresh,
+    MailError,
+    OverQuota,
+    StoreUnavailable,
+)
 from services.mail.store import Store
 from services.mail.store.imports import Incoming
 from services.mail.store.mailboxes import MailboxKey
@@ -117,13 +124,19 @@ class Importer:
             incoming = [_incoming(key, letter, keeps_uids) for key, letter in letters.items()]
             outcomes = await _patiently(lambda: self._store.imports.add(mailbox, _each(incoming)))
             for letter, outcome in zip(letters.values(), outcomes, strict=True):
-                if isinstance(outcome, MailError):
+                if isinstance(outcome, MailboxNotFresh):
+                    reason = f"{outcome.text}; without --keep-uids it comes under a new UID"
+                    self._leave_out(Broken(letter.name, reason, letter.steps))
+                elif isinstance(outcome, MailError):
                     self._leave_out(Broken(letter.name, outcome.text, letter.steps))
                 elif outcome.is_repeated:
                     self._count_known([letter])
                 else:
                     self.summary.imported += 1
                     self._meter.advance(1, letter.steps)
+            if keeps_uids and any(isinstance(outcome, OverQuota) for outcome in outcomes):
+                # A later one that fits would take the uids of those that do not, for good.
+                raise SourceFailed("over quota: what is left waits for more room")
 
     async def _with_octets(self, folder: Folder, letters: dict[UUID, Letter]) -> dict[UUID, Letter]:
         """Those of which octets are there, read now where they were not."""

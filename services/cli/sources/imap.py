@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+from threading import Lock
 from typing import Any, Final
 
 from imapclient import IMAPClient
@@ -56,6 +57,8 @@ class Imap:
         self._uidl_format = uidl_format
         self._names: dict[str, Any] = {}
         self._selected = ""
+        # The next letters are listed in one thread while octets are fetched in another.
+        self._lock = Lock()
         context = ssl.create_default_context(cafile=str(certificate) if certificate else None)
         is_tls = security is Security.TLS
         port = port or (993 if is_tls else 143)
@@ -93,25 +96,25 @@ class Imap:
             self._names[name] = told
             yield Folder(name, counts[b"MESSAGES"], counts.get(b"UIDVALIDITY", 0), counts.get(b"UIDNEXT", 0))
 
-    def _examine(self, folder: Folder) -> None:
-        if self._selected == folder.name:
-            return
-        with failing(f"mailbox {folder.name}"):
-            told = self._client.select_folder(self._names[folder.name], readonly=True)
-        if folder.uid_validity and told.get(b"UIDVALIDITY") != folder.uid_validity:
-            raise SourceFailed(f"mailbox {folder.name} was made anew meanwhile: import once more")
-        self._selected = folder.name
+    @contextmanager
+    def _examined(self, folder: Folder) -> Iterator[IMAPClient]:
+        """The connection for oneself, with this mailbox selected."""
+        with self._lock, failing(f"mailbox {folder.name}"):
+            if self._selected != folder.name:
+                told = self._client.select_folder(self._names[folder.name], readonly=True)
+                self._selected = folder.name
+                if folder.uid_validity and told.get(b"UIDVALIDITY") != folder.uid_validity:
+                    raise SourceFailed(f"mailbox {folder.name} was made anew meanwhile: import once more")
+            yield self._client
 
     def letters(self, folder: Folder) -> Iterator[Letter | Broken]:
         """Its messages without their octets, by uid."""
-        self._examine(folder)
-        with failing(f"mailbox {folder.name}"):
-            uids = sorted(self._client.search("ALL"))
+        with self._examined(folder) as client:
+            uids = sorted(client.search("ALL"))
         for start in range(0, len(uids), _LISTED):
             some = uids[start : start + _LISTED]
-            self._examine(folder)
-            with failing(f"mailbox {folder.name}"):
-                found = self._client.fetch(some, ["FLAGS", "INTERNALDATE", "RFC822.SIZE"])
+            with self._examined(folder) as client:
+                found = client.fetch(some, ["FLAGS", "INTERNALDATE", "RFC822.SIZE"])
             for uid in some:
                 row = found.get(uid)
                 # What was expunged meanwhile is no loss.
@@ -136,7 +139,6 @@ class Imap:
 
     def read(self, folder: Folder, letters: Sequence[Letter]) -> Iterator[Letter | Broken]:
         """Some at a time."""
-        self._examine(folder)
         waiting: list[Letter] = []
         for letter in letters:
             waiting.append(letter)
@@ -148,8 +150,8 @@ class Imap:
     def _fetch(self, folder: Folder, letters: Sequence[Letter]) -> Iterator[Letter | Broken]:
         if not letters:
             return
-        with failing(f"mailbox {folder.name}"):
-            found = self._client.fetch([letter.uid for letter in letters], ["BODY.PEEK[]"])
+        with self._examined(folder) as client:
+            found = client.fetch([letter.uid for letter in letters], ["BODY.PEEK[]"])
         for letter in letters:
             octets = found.get(letter.uid, {}).get(b"BODY[]")
             if isinstance(octets, bytes):

@@ -1,7 +1,8 @@
 """Imports on PostgreSQL. The rule: one transaction for each `add`, in which every letter is decided for itself."""
 
 import asyncio
-from collections.abc import AsyncIterable, Sequence
+from collections.abc import AsyncIterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID, uuid5
 
@@ -86,38 +87,42 @@ class PostgresImports:
 
     async def add(self, mailbox: MailboxKey, letters: AsyncIterable[Incoming]) -> Sequence[Taken | MailError]:
         """See the port."""
-        found: list[Taken | MailError | None] = []
-        waiting: dict[UUID, Waiting] = {}
-        places: list[tuple[int, UUID]] = []
-        numbers: dict[UUID, tuple[int, str]] = {}
-        taken: list[Outcome] = []
-        bounds = Bounds()
+        intake = _Intake()
         try:
-            async for letter in letters:
-                bounds.check(letter, INLINE_OCTETS)
-                request_id = _request_id(mailbox, letter.key)
-                try:
-                    check_letter(letter)
-                    entry = await self._take(mailbox, letter, request_id)
-                except MailError as refusal:
-                    found.append(refusal)
-                    continue
-                if request_id in waiting:
-                    await self._bodies.drop(entry.content.upload_id)
-                else:
-                    waiting[request_id] = entry
-                    numbers[request_id] = (letter.uid, letter.unique_id)
-                places.append((len(found), request_id))
-                found.append(None)
-            taken = await self._write(mailbox, list(waiting.values()), numbers) if waiting else []
-        finally:
-            await asyncio.shield(self._drop(list(waiting.values()), taken))
-        told = dict(zip(waiting, taken, strict=True))
-        seen: set[UUID] = set()
-        for place, request_id in places:
-            found[place] = _told(told[request_id], request_id in seen)
-            seen.add(request_id)
-        return [each for each in found if each is not None]
+            await self._read(mailbox, letters, intake)
+        except BaseException:
+            await asyncio.shield(self._drop(list(intake.entries.values())))
+            raise
+        entries = list(intake.entries.values())
+        # From here on a body may be named by a message, whoever waits for it: what is not known is the sweeper's.
+        found = await self._write(mailbox, entries, intake.numbers) if entries else []
+        unnamed = [
+            entry
+            for entry, outcome in zip(entries, found, strict=True)
+            if outcome.code != delivering.STORED or outcome.is_repeated
+        ]
+        await asyncio.shield(self._drop(unnamed))
+        if any(outcome.code == delivering.NO_MAILBOX for outcome in found):
+            raise MailboxNotFound
+        return intake.told(dict(zip(intake.entries, found, strict=True)))
+
+    async def _read(self, mailbox: MailboxKey, letters: AsyncIterable[Incoming], intake: "_Intake") -> None:
+        bounds = Bounds()
+        async for letter in letters:
+            bounds.check(letter, INLINE_OCTETS)
+            request_id = _request_id(mailbox, letter.key)
+            try:
+                check_letter(letter)
+                entry = await self._take(mailbox, letter, request_id)
+            except MailError as refusal:
+                intake.outcomes.append(refusal)
+                continue
+            intake.outcomes.append(request_id)
+            if request_id in intake.entries:
+                await self._drop([entry])
+                continue
+            intake.entries[request_id] = entry
+            intake.numbers[request_id] = (letter.uid, letter.unique_id)
 
     async def unique_ids(self, mailbox: MailboxKey, after_uid: int = 0) -> Sequence[UniqueId]:
         """See the port."""
@@ -136,7 +141,7 @@ class PostgresImports:
     async def _write(
         self, mailbox: MailboxKey, entries: list[Waiting], numbers: dict[UUID, tuple[int, str]]
     ) -> list[Outcome]:
-        """One transaction. Raises MailboxNotFound, and StoreUnavailable, where it may have happened."""
+        """One transaction. Raises StoreUnavailable where it may have happened."""
         keys = Uuids(numbers)
         values = parameters(entries, is_passing=False, is_alone=True)
         uids = Bigints([uid for uid, _ in numbers.values()])
@@ -155,17 +160,33 @@ class PostgresImports:
             }
             steps.append((statements.KEEP_UNIQUE_IDS, {**_key(mailbox), **told}))
         rows = (await self._database.transact([mailbox.account_id], *steps))[0]
-        found = [of_letter[0] for of_letter in outcomes(entries, rows)]
-        if any(outcome.code == delivering.NO_MAILBOX for outcome in found):
-            raise MailboxNotFound
-        return found
+        return [of_letter[0] for of_letter in outcomes(entries, rows)]
 
-    async def _drop(self, entries: list[Waiting], taken: list[Outcome]) -> None:
-        """Removes the uploads of letters that were not taken."""
-        for place, entry in enumerate(entries):
-            is_stored = place < len(taken) and taken[place].code == delivering.STORED
-            if entry.content.upload_id is not None and not (is_stored and not taken[place].is_repeated):
-                await self._bodies.drop(entry.content.upload_id)
+    async def _drop(self, entries: Sequence[Waiting]) -> None:
+        """Removes what was uploaded for letters that no message names."""
+        for entry in entries:
+            await self._bodies.drop(entry.content.upload_id)
+
+
+@dataclass(slots=True)
+class _Intake:
+    """What came of a call. outcomes: a refusal, or the request id that one is still to be found of."""
+
+    outcomes: list[UUID | MailError] = field(default_factory=list)
+    entries: dict[UUID, Waiting] = field(default_factory=dict)
+    numbers: dict[UUID, tuple[int, str]] = field(default_factory=dict)
+
+    def told(self, found: Mapping[UUID, Outcome]) -> list[Taken | MailError]:
+        """In the order in which the letters came; one that came twice is repeated."""
+        told: list[Taken | MailError] = []
+        seen: set[UUID] = set()
+        for each in self.outcomes:
+            if isinstance(each, MailError):
+                told.append(each)
+                continue
+            told.append(_told(found[each], each in seen))
+            seen.add(each)
+        return told
 
 
 def _told(outcome: Outcome, is_repeated: bool) -> Taken | MailError:

@@ -145,7 +145,8 @@ LEFT: Final = Statement(
     """,
 )
 
-# Ranges of changes and mailbox_state by account: above the floor, the uids of `added` are all that were given out.
+# Ranges of changes, messages and mailbox_state by account: above the floor, each uid was added once, and whatever is or
+# was there was added. An import leaves gaps between its uids.
 LOG: Final = Statement(
     "verify: log",
     """
@@ -153,12 +154,23 @@ LOG: Final = Statement(
         SELECT mailbox_id, range_agg(run) AS runs, sum(upper(run) - lower(run))::bigint AS uids
         FROM changes CROSS JOIN LATERAL unnest(runs) AS r (run)
         WHERE account_id = %(account_id)s AND kind = 1 GROUP BY mailbox_id
+    ), there AS (
+        SELECT mailbox_id, range_agg(run) AS runs FROM (
+            SELECT mailbox_id, int8range(uid, uid + 1) AS run FROM messages WHERE account_id = %(account_id)s
+            UNION ALL SELECT mailbox_id, run FROM changes CROSS JOIN LATERAL unnest(runs) AS r (run)
+            WHERE account_id = %(account_id)s AND kind = 3
+        ) u GROUP BY mailbox_id
+    ), boxes AS (
+        SELECT s.mailbox_id, s.uid_next, coalesce(a.runs, '{}') AS added, a.uids, coalesce(t.runs, '{}') AS there
+        FROM mailbox_state s JOIN account_state o USING (account_id)
+        LEFT JOIN added a ON a.mailbox_id = s.mailbox_id LEFT JOIN there t ON t.mailbox_id = s.mailbox_id
+        WHERE s.account_id = %(account_id)s AND o.log_floor = 0
     )
-    SELECT format('mailbox %%s: the log tells of uids %%s, uid_next is %%s', s.mailbox_id, a.runs, s.uid_next)
-    FROM mailbox_state s JOIN account_state o USING (account_id)
-    LEFT JOIN added a ON a.mailbox_id = s.mailbox_id
-    WHERE s.account_id = %(account_id)s AND o.log_floor = 0 AND s.uid_next > 1
-        AND (a.runs IS DISTINCT FROM int8multirange(int8range(1, s.uid_next)) OR a.uids <> s.uid_next - 1)
+    SELECT format('mailbox %%s: the log tells of uids %%s, uid_next is %%s', mailbox_id, added, uid_next) FROM boxes
+    WHERE NOT int8multirange(int8range(1, uid_next)) @> added
+        OR uids <> (SELECT sum(upper(run) - lower(run)) FROM unnest(added) AS r (run))
+    UNION ALL SELECT format('mailbox %%s: the log tells nothing of the coming of uids %%s', mailbox_id, there - added)
+    FROM boxes WHERE NOT added @> there
     UNION ALL SELECT format('the log has modseq %%s, the account %%s', max(c.modseq), max(o.modseq))
     FROM changes c JOIN account_state o USING (account_id) WHERE c.account_id = %(account_id)s
     HAVING max(c.modseq) > max(o.modseq)
