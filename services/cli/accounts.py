@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from services.cli import app_passwords
 from services.cli.output import (
     AsJson,
     IsSure,
@@ -25,6 +26,7 @@ from services.mail.store import Store
 from services.mail.store.accounts import Account, Accounts, Quota, Usage
 
 app = typer.Typer(help="Accounts, their passwords and quotas.", no_args_is_help=True)
+app.add_typer(app_passwords.app, name="app-password")
 
 Address = Annotated[str, typer.Argument(metavar="NAME@DOMAIN", help="Its address, and the login.")]
 FromStdin = Annotated[

@@ -27,6 +27,7 @@ from services.mail.imap.arguments import Arguments
 from services.mail.imap.framing import Framing
 from services.mail.imap.numbers import Numbers
 from services.mail.imap.responses import Continuation, Response, Status
+from services.mail.sasl.mechanisms import offered
 from services.mail.store import Store
 from services.mail.store.accounts import Account
 from services.mail.store.uids import Runs
@@ -130,10 +131,14 @@ class Session:
             words += registry.capabilities(State.NOT_AUTHENTICATED)
             if not self.connection.has_tls:
                 words.remove("STARTTLS")
-            if not self.takes_passwords:
-                words = [word for word in words if not word.startswith(("AUTH=", "SASL-IR"))] + [
-                    "LOGINDISABLED"
+            if self.takes_passwords:
+                words += [
+                    f"AUTH={name}"
+                    for name in offered(self.connection.end_point, self.door.settings.oauth_issuer)
                 ]
+            else:
+                words.remove("SASL-IR")
+                words.append("LOGINDISABLED")
         return "CAPABILITY " + " ".join(words)
 
     def log_in(self, account: Account) -> bool:

@@ -84,6 +84,11 @@ class SharedSettings(BaseModel):
         default_factory=lambda data: data["home"] / "keys" / "apop",
         description="File with the key that seals APOP's secrets, 32 octets in base64. Read by storage alone.",
     )
+    oauth_issuer: str = Field(
+        default="",
+        description="Whose tokens log in (OAUTHBEARER, XOAUTH2): the iss of an OpenID Connect provider, exactly. "
+        "Storage needs RESTANTE_STORAGE_OAUTH_AUDIENCE and RESTANTE_STORAGE_OAUTH_KEYS then.",
+    )
     rpc_certificate: Path | None = Field(
         default=None, description="PEM file with this process's certificate towards storage, for mutual TLS."
     )

@@ -9,7 +9,8 @@ from services.plumbing.failures import CannotStart
 from services.plumbing.processes import Process
 from services.plumbing.rpc.server import Server
 from services.storage import revision
-from services.storage.accounts.apop import read_key
+from services.storage.credentials.apop import read_key
+from services.storage.credentials.tokens import TokenSettings
 from services.storage.gather import GatherSettings
 from services.storage.settings import Settings
 from services.storage.store import StoreSettings, open_store
@@ -61,6 +62,21 @@ def store_settings(settings: Settings) -> StoreSettings:
         ),
         message_octets=settings.message_octets,
         apop_key=read_key(settings.apop_key_file) if settings.apop else None,
+        tokens=token_settings(settings),
+        masters=[name.strip() for name in settings.masters.split(",") if name.strip()],
+    )
+
+
+def token_settings(settings: Settings) -> TokenSettings | None:
+    """Whose tokens are taken."""
+    if not settings.oauth_issuer:
+        return None
+    return TokenSettings(
+        settings.oauth_issuer,
+        settings.oauth_audience,
+        settings.oauth_keys,
+        settings.token_algorithms,
+        settings.oauth_claim,
     )
 
 

@@ -1,11 +1,16 @@
 """The settings of storage."""
 
-from typing import ClassVar
+from typing import ClassVar, Final, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from services.plumbing.failures import CannotStart
 from services.plumbing.settings import Settings as ProcessSettings
+
+# Those of RFC 7518 §3.1 and RFC 8037 §3.1 that are checked without a secret.
+ALGORITHMS: Final = frozenset(
+    {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
+)
 
 
 class Settings(ProcessSettings):
@@ -38,6 +43,23 @@ class Settings(ProcessSettings):
     batch_octets: int = Field(
         default=4 * 1024 * 1024, ge=1024, description="Octets of the letters of one transaction at most."
     )
+    oauth_audience: str = Field(default="", description="What aud of a token must be, or hold.")
+    oauth_keys: str = Field(
+        default="",
+        description="The issuer's JWKS: a file, or an http(s) address. Read again when it has a new key.",
+    )
+    oauth_algorithms: str = Field(
+        default="RS256,ES256",
+        description="What tokens may be signed with, with commas; never HS…, whose verifier could make them.",
+    )
+    oauth_claim: str = Field(
+        default="email", min_length=1, description="Which claim of a token is the login."
+    )
+    masters: str = Field(
+        default="",
+        description="Accounts, with commas, that may act for any other: by SASL PLAIN or SCRAM, with that one's "
+        "address as the identity to act for, and their own password. Each such login is logged as a warning.",
+    )
     sweep_seconds: float = Field(default=60.0, gt=0, description="How often to look for what can be removed.")
     expunged_seconds: float = Field(
         default=900.0,
@@ -49,6 +71,24 @@ class Settings(ProcessSettings):
     trace_days: float = Field(
         default=14.0, gt=0, description="For how many days restante trace finds letters."
     )
+
+    @model_validator(mode="after")
+    def _check_oauth(self) -> Self:
+        if self.oauth_issuer and not (self.oauth_audience and self.oauth_keys):
+            raise ValueError(
+                "RESTANTE_OAUTH_ISSUER takes RESTANTE_STORAGE_OAUTH_AUDIENCE and RESTANTE_STORAGE_OAUTH_KEYS"
+            )
+        if wrong := set(self.token_algorithms) - ALGORITHMS:
+            names = ", ".join(sorted(wrong)) or "nothing"
+            raise ValueError(
+                f"RESTANTE_STORAGE_OAUTH_ALGORITHMS takes {', '.join(sorted(ALGORITHMS))}; not {names}"
+            )
+        return self
+
+    @property
+    def token_algorithms(self) -> tuple[str, ...]:
+        """What tokens may be signed with."""
+        return tuple(name.strip() for name in self.oauth_algorithms.split(","))
 
     def urls(self) -> tuple[str, str]:
         """The database's address, and the one without a pooler between. Raises CannotStart."""

@@ -1,16 +1,19 @@
 """The port's parts put together over one database. The rule: nothing here decides; it only says what needs what."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
 from services.mail.store import Store
-from services.storage.accounts.apop import Apop
-from services.storage.accounts.passwords import Passwords
 from services.storage.accounts.store import PostgresAccounts
 from services.storage.aliases.store import PostgresAliases
 from services.storage.bodies import Bodies
 from services.storage.changes.store import PostgresChanges
+from services.storage.credentials.apop import Apop
+from services.storage.credentials.logins import Logins
+from services.storage.credentials.passwords import Passwords
+from services.storage.credentials.store import PostgresCredentials
+from services.storage.credentials.tokens import Tokens, TokenSettings
 from services.storage.deliveries.store import PostgresDeliveries
 from services.storage.feed import Feed
 from services.storage.gather import Gatherer, GatherSettings
@@ -33,6 +36,8 @@ class StoreSettings:
     """How a store uses its database.
 
     message_octets: the largest message. index_seconds: see Indexer. apop_key: what seals APOP's secrets; None is off.
+    tokens: whose are taken, None where nobody's are.
+    masters: logins that may act for any account.
     """
 
     pool: PoolSettings = field(default_factory=PoolSettings)
@@ -41,6 +46,8 @@ class StoreSettings:
     message_octets: int = 100 * 1024 * 1024
     index_seconds: float = 2.0
     apop_key: bytes | None = field(default=None, repr=False)
+    tokens: TokenSettings | None = None
+    masters: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +81,12 @@ async def open_store(
         stack.push_async_callback(gatherer.close)
         passwords = Passwords()
         stack.callback(passwords.close)
+        tokens = Tokens(settings.tokens) if settings.tokens else None
+        logins = Logins(database, passwords, Apop(settings.apop_key), tokens, settings.masters)
         bodies = Bodies(database, settings.message_octets)
         keywords = Keywords(database)
         yield PostgresStore(
-            accounts=PostgresAccounts(database, passwords, Apop(settings.apop_key)),
+            accounts=PostgresAccounts(database, logins),
             mailboxes=PostgresMailboxes(database),
             messages=PostgresMessages(database, gatherer, bodies, keywords),
             search=PostgresSearch(database, indexer, max(1, settings.pool.size // 2)),
@@ -88,6 +97,7 @@ async def open_store(
             traces=PostgresTraces(database, recorder),
             upkeep=PostgresUpkeep(database),
             aliases=PostgresAliases(database),
+            credentials=PostgresCredentials(database, logins),
             counts=database.counts,
             database=database,
             gatherer=gatherer,

@@ -82,8 +82,8 @@ accounts = Table(
 # Accounts that were removed: their sessions end, and the sweeper removes what they held.
 removed_accounts = Table("removed_accounts", metadata, _key("account_id"), _now("at"))
 
-# A secret. kind: 1 argon2id, 3 APOP's, sealed. version grows with every change, and binds what a process remembers of
-# a login.
+# A secret. kind: 1 argon2id, 2 the keys of SCRAM-SHA-256 made of the same password (iterations, StoredKey, ServerKey),
+# 3 APOP's, sealed. version grows with every change, and binds what a process remembers of a login.
 credentials = Table(
     "credentials",
     metadata,
@@ -91,6 +91,25 @@ credentials = Table(
     _key("kind", SmallInteger),
     Column("version", BigInteger, nullable=False),
     Column("secret", LargeBinary, nullable=False),
+)
+
+# Keys of this installation, made with the table. logins: what salts and hashes that all copies share are made with.
+keys = Table("keys", metadata, _key("name", Text), Column("key", LargeBinary, nullable=False))
+
+# A password for one program. scopes: bits of `services.mail.store.accounts.Scope`. hash: with the key `logins`; it is
+# random. scram_keys: as in credentials. used_at: kept to ten minutes.
+app_passwords = Table(
+    "app_passwords",
+    metadata,
+    _key("account_id"),
+    _key("app_password_id", Integer),
+    Column("label", Text, nullable=False),
+    Column("scopes", SmallInteger, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    Column("scram_keys", LargeBinary, nullable=False),
+    _now("created_at"),
+    Column("expires_at", DateTime(timezone=True)),
+    Column("used_at", DateTime(timezone=True)),
 )
 
 # Hot and narrow. Whoever writes to an account locks its row first. Modseqs up to log_floor may be gone from `changes`.
@@ -342,6 +361,7 @@ login_failures = Table(
     Column("failures", BigInteger, nullable=False),
     _now("last_at"),
     Column("tried_until", DateTime(timezone=True), nullable=False, server_default=text("'-infinity'")),
+    Column("recent", ARRAY(LargeBinary), nullable=False, server_default=text("'{}'")),
 )
 
 # What became of letters, for some days. Of the whole installation: a refused letter has no account. at: microseconds

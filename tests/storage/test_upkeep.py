@@ -225,17 +225,17 @@ async def test_failed_logins_are_slowed_and_forgiven(store: PostgresStore, datab
     """Three failures are free; then a wait, which a right password does not shorten. attacks.md, "Login"."""
     address = f"{uuid4().hex}@storage.test"
     await store.accounts.add_account(address, b"right")
-    for _ in range(4):
+    for each in range(4):
         with pytest.raises(BadCredentials):
-            await store.accounts.authenticate(address, b"wrong", "127.0.0.1")
+            await store.accounts.authenticate(address, b"wrong %d" % each, "127.0.0.1")
     with pytest.raises(TooManyAttempts):
         await store.accounts.authenticate(address, b"right", "127.0.0.1")
     async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
         await connection.execute("UPDATE login_failures SET last_at = last_at - interval '3 seconds'")
     await store.accounts.authenticate(address, b"right", "127.0.0.1")
-    for _ in range(3):
+    for each in range(3):
         with pytest.raises(BadCredentials):
-            await store.accounts.authenticate(address, b"wrong", "127.0.0.1")
+            await store.accounts.authenticate(address, b"wrong %d" % each, "127.0.0.1")
     await asyncio.gather(*(store.accounts.authenticate(address, b"right", "127.0.0.1") for _ in range(3)))
 
 

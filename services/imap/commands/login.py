@@ -15,8 +15,8 @@ from services.mail.errors import BadCredentials, PrivacyRequired, ProtocolError
 from services.mail.imap.arguments import Arguments
 from services.mail.imap.responses import Continuation, Response
 from services.mail.sasl.exchange import LONGEST_LINE
-from services.mail.sasl.mechanisms import begin, is_offered, offered
-from services.mail.store.accounts import Account
+from services.mail.sasl.mechanisms import is_offered
+from services.mail.store.accounts import Account, Scope
 from services.plumbing import logins
 
 if TYPE_CHECKING:
@@ -56,11 +56,13 @@ class Login:
             login = self.login.decode()
         except UnicodeDecodeError:
             raise BadCredentials from None
-        account = await session.store.accounts.authenticate(login, self.password, session.connection.peer[0])
+        account = await session.store.accounts.authenticate(
+            login, self.password, session.connection.peer[0], Scope.IMAP
+        )
         yield _logged_in(session, account, "LOGIN")
 
 
-@command("AUTHENTICATE", State.NOT_AUTHENTICATED, capabilities=("SASL-IR", *map("AUTH={}".format, offered())))
+@command("AUTHENTICATE", State.NOT_AUTHENTICATED, capabilities=("SASL-IR",))
 @dataclass(frozen=True, slots=True)
 class Authenticate:
     """AUTHENTICATE: RFC 9051 §6.2.2, RFC 4959."""
@@ -74,18 +76,25 @@ class Authenticate:
         return cls(mechanism, None if args.is_at_end else args.base64())
 
     async def run(self, session: Session) -> AsyncIterator[Response]:
-        if not is_offered(self.mechanism):
+        if not is_offered(self.mechanism, session.connection.end_point, session.door.settings.oauth_issuer):
             yield session.no("No such mechanism", "CANNOT")
             return
         if not session.takes_passwords:
             raise PrivacyRequired
-        exchange = begin(self.mechanism, self.initial)
 
         async def ask(challenge: str) -> bytes:
             await session.writer.write(Continuation(challenge))
             return await session.incoming.line(LONGEST_LINE)
 
-        account = await logins.authenticate(exchange, ask, session.store.accounts, session.connection.peer[0])
+        account = await logins.authenticate(
+            self.mechanism,
+            self.initial,
+            ask,
+            session.store,
+            session.connection,
+            Scope.IMAP,
+            session.door.settings.oauth_issuer,
+        )
         yield _logged_in(session, account, "AUTHENTICATE")
 
 

@@ -3,13 +3,12 @@
 Rule: a message's octets go out as they came in but for doubled dots, and a last CRLF where it has none.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from services.mail.errors import ProtocolError, wording
 from services.mail.pop3 import languages
 from services.mail.pop3.maildrop import Maildrop
-from services.mail.sasl.mechanisms import offered
 
 END: Final = b".\r\n"
 NOT_TEXT: Final = dict.fromkeys((*range(32), 127), " ")
@@ -45,12 +44,15 @@ def refusal(reason: BaseException) -> bytes:
     return error(getattr(reason, "text", row.text), row.pop3 or "")
 
 
-def capabilities(*, can_start_tls: bool, can_log_in: bool) -> bytes:
-    """CAPA's answer, holding only what works now. RFC 2449 §6."""
+def capabilities(*, can_start_tls: bool, mechanisms: Sequence[str]) -> bytes:
+    """CAPA's answer, holding only what works now. RFC 2449 §6.
+
+    mechanisms: of SASL; none where no password may travel.
+    """
     lines = [b"+OK what is possible here", b"TOP", b"UIDL", b"RESP-CODES", b"AUTH-RESP-CODE", b"PIPELINING"]
     lines += [b"EXPIRE NEVER", b"LOGIN-DELAY 0", b"UTF8", b"LANG"]
-    if can_log_in:
-        lines += [b"USER", b"SASL " + " ".join(offered()).encode()]  # RFC 5034 §3
+    if mechanisms:
+        lines += [b"USER", b"SASL " + " ".join(mechanisms).encode()]  # RFC 5034 §3
     if can_start_tls:
         lines.append(b"STLS")
     lines += [b"IMPLEMENTATION Restante", b"."]

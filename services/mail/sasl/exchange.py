@@ -18,6 +18,19 @@ LONGEST_LINE: Final = 12_288
 
 
 @dataclass(frozen=True, slots=True)
+class Channel:
+    """What a mechanism knows of its connection.
+
+    nonce: printable, new for each exchange. end_point: the hash of our certificate, b"" where there is none to bind to.
+    issuer: whose tokens are taken, "" where none are.
+    """
+
+    nonce: bytes
+    end_point: bytes = b""
+    issuer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Challenge:
     """Say this to the client; what it answers comes back."""
 
@@ -36,7 +49,38 @@ class PasswordGiven:
     password: bytes
 
 
-Step: TypeAlias = Challenge | PasswordGiven
+@dataclass(frozen=True, slots=True)
+class SaltAsked:
+    """Ask the store for a login's salt; `s=…,i=…` comes back. RFC 5802 §5.1."""
+
+    login: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProofGiven:
+    """Ask the store about this proof; our own signature comes back, and it is settled who has logged in.
+
+    authorize: as in PasswordGiven. message: AuthMessage. proof: ClientProof. RFC 5802 §3.
+    """
+
+    authorize: str
+    login: str
+    message: bytes
+    proof: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TokenGiven:
+    """Ask the store about this bearer token; it settles who has logged in, or something comes back that is not empty.
+
+    login: whom it should be of, "" for whoever it is.
+    """
+
+    login: str
+    token: str
+
+
+Step: TypeAlias = Challenge | PasswordGiven | SaltAsked | ProofGiven | TokenGiven
 Exchange: TypeAlias = Generator[Step, bytes, None]
 
 

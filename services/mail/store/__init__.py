@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from services.mail.store.accounts import Accounts
 from services.mail.store.aliases import Aliases
 from services.mail.store.changes import Changes
+from services.mail.store.credentials import Credentials
 from services.mail.store.deliveries import Deliveries
 from services.mail.store.imports import Imports
 from services.mail.store.mailboxes import Mailboxes
@@ -34,3 +35,4 @@ class Store:
     traces: Traces
     upkeep: Upkeep
     aliases: Aliases
+    credentials: Credentials

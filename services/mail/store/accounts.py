@@ -5,7 +5,8 @@ The rule: an address is unique over the whole installation; an account's id neve
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from enum import IntFlag
+from typing import Final, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,17 @@ class Recipient:
     account_id: int
     mailbox_id: int
     address: str
+
+
+class Scope(IntFlag):
+    """What an app password lets in to; bits that are stored."""
+
+    IMAP = 1
+    POP3 = 2
+    SMTP = 4
+
+
+NO_SCOPE: Final = Scope(0)
 
 
 class Accounts(Protocol):
@@ -114,10 +126,13 @@ class Accounts(Protocol):
         """Opens or closes an account: closed, it neither logs in nor takes mail. Raises AccountUnknown."""
         ...
 
-    async def authenticate(self, login: str, password: bytes, network: str) -> Account:
+    async def authenticate(
+        self, login: str, password: bytes, network: str, scope: Scope = NO_SCOPE, authorize: str = ""
+    ) -> Account:
         """Checks a password; an unknown login costs the same time. RFC 4954 §4, RFC 9051 §6.2.3.
 
-        network: the peer's address, for throttling.
+        network: the peer's address, for throttling. scope: where; app passwords of that scope count too.
+        authorize: whom to act for, which masters alone may; "" for oneself.
         Raises BadCredentials, AccountDisabled, TooManyAttempts.
         """
         ...

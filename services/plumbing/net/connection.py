@@ -12,7 +12,7 @@ from typing import cast
 
 from services.plumbing.net.deadlines import Deadlines
 from services.plumbing.net.networks import is_loopback
-from services.plumbing.net.tls import TlsContext
+from services.plumbing.net.tls import ServerContext, TlsContext
 
 READ_AHEAD = 64 * 1024
 HIGH_WATER = 256 * 1024
@@ -28,13 +28,14 @@ class Connection(asyncio.Protocol):
     """A peer at the other end; made by a listener, which closes it when the handler returns.
 
     peer, local: (address, port). id: names the session in every log line. is_tls: whether what is written is
-    encrypted. is_relayed: whether a proxy is between that is elsewhere, or does not know whose connection it is.
+    encrypted. end_point: what a login may be bound to, b"" without TLS (RFC 5929 §4). is_relayed: whether a proxy is
+    between that is elsewhere, or does not know whose connection it is.
     """
 
     __slots__ = (
         "_deadlines", "_ended", "_gone", "_lost", "_reader", "_reading_paused", "_received", "_tls",
-        "_transport", "_writable", "_writing_paused", "due", "held_under", "id", "is_relayed", "is_tls",
-        "local", "peer",
+        "_transport", "_writable", "_writing_paused", "due", "end_point", "held_under", "id", "is_relayed",
+        "is_tls", "local", "peer",
     )  # fmt: skip
 
     def __init__(
@@ -50,6 +51,7 @@ class Connection(asyncio.Protocol):
         self.id = id_
         self.is_tls = False
         self.is_relayed = False
+        self.end_point = b""
         self.due = math.inf
         self.held_under = math.inf
         self._deadlines = deadlines
@@ -242,7 +244,9 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self.is_tls = transport.get_extra_info("sslcontext") is not None
+        context = transport.get_extra_info("sslcontext")
+        self.is_tls = context is not None
+        self.end_point = context.end_point if isinstance(context, ServerContext) else b""
         high, low = (TLS_OCTETS, TLS_OCTETS // 4) if self.is_tls else (HIGH_WATER, LOW_WATER)
         self._transport.set_write_buffer_limits(high=high, low=low)
 

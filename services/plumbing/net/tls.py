@@ -3,8 +3,13 @@
 Rule: a certificate that cannot be read never replaces one that works.
 """
 
+import hashlib
 import ssl
 from pathlib import Path
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from services.plumbing import logs
 from services.plumbing.failures import CannotStart
@@ -12,6 +17,12 @@ from services.plumbing.failures import CannotStart
 log = logs.get(__name__)
 
 Stamp = tuple[int, int, int, int]
+
+
+class ServerContext(ssl.SSLContext):
+    """end_point: what a client that sees our certificate binds a login to; b"" where it cannot. RFC 5929 §4.1."""
+
+    end_point: bytes = b""
 
 
 class TlsContext:
@@ -53,10 +64,24 @@ class TlsContext:
         certificate, key = self._certificate.stat(), self._key.stat()
         return certificate.st_mtime_ns, certificate.st_ino, key.st_mtime_ns, key.st_ino
 
-    def _load(self) -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    def _load(self) -> ServerContext:
+        context = ServerContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
         context.num_tickets = 1
         context.load_cert_chain(self._certificate, self._key)
+        context.end_point = end_point_of(self._certificate.read_bytes())
         return context
+
+
+def end_point_of(pem: bytes) -> bytes:
+    """The hash of the leaf, by the algorithm of its signature, and SHA-256 for those that are weaker. RFC 5929 §4.1."""
+    try:
+        certificate = x509.load_pem_x509_certificate(pem)
+        algorithm = certificate.signature_hash_algorithm
+    except (ValueError, UnsupportedAlgorithm):
+        return b""  # OpenSSL knows more kinds; it has judged the file already
+    if algorithm is None:
+        return b""  # Ed25519 has none, and the RFC does not say what then
+    name = "sha256" if algorithm.name in ("md5", "sha1") else algorithm.name
+    return hashlib.new(name, certificate.public_bytes(Encoding.DER)).digest()

@@ -3,8 +3,8 @@
 from services.mail.errors import PrivacyRequired, ProtocolError
 from services.mail.pop3 import replies
 from services.mail.pop3.commands import Command
-from services.mail.sasl.mechanisms import begin, is_offered
-from services.mail.store.accounts import Account
+from services.mail.sasl.mechanisms import is_offered
+from services.mail.store.accounts import Account, Scope
 from services.plumbing import logins
 from services.pop3.login import log_in
 from services.pop3.session import Session
@@ -17,7 +17,7 @@ class _EndedInExchange(Exception):
 async def auth(session: Session, command: Command) -> None:
     """AUTH: RFC 5034 §4; the mechanism asks, and the client answers a line each."""
     mechanism = command.text.decode("ascii", "replace")
-    if not is_offered(mechanism):
+    if not is_offered(mechanism, session.wire.end_point, session.settings.oauth_issuer):
         raise ProtocolError("no such mechanism")
     if not session.takes_password:
         raise PrivacyRequired
@@ -35,5 +35,6 @@ async def _by_exchange(session: Session, mechanism: str, initial: bytes | None) 
                 raise _EndedInExchange
         return line
 
-    exchange = begin(mechanism, initial)
-    return await logins.authenticate(exchange, ask, session.store.accounts, session.wire.peer[0])
+    return await logins.authenticate(
+        mechanism, initial, ask, session.store, session.wire, Scope.POP3, session.settings.oauth_issuer
+    )

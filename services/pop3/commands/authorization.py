@@ -6,7 +6,8 @@ The rule: whether a login exists is never told.
 from services.mail.errors import AuthenticationRequired, BadCredentials, PrivacyRequired, ProtocolError
 from services.mail.pop3 import replies
 from services.mail.pop3.commands import Command, State
-from services.mail.store.accounts import Account
+from services.mail.sasl.mechanisms import offered
+from services.mail.store.accounts import Account, Scope
 from services.pop3.login import log_in
 from services.pop3.session import Session
 
@@ -14,9 +15,10 @@ from services.pop3.session import Session
 async def capa(session: Session, _command: Command) -> None:
     """CAPA: RFC 2449 §5."""
     before = session.machine.state is State.AUTHORIZATION
-    can_log_in = not before or session.takes_password
+    known = offered(session.wire.end_point, session.settings.oauth_issuer)
+    mechanisms = known if not before or session.takes_password else ()
     await session.send(
-        replies.capabilities(can_start_tls=before and session.wire.has_tls, can_log_in=can_log_in)
+        replies.capabilities(can_start_tls=before and session.wire.has_tls, mechanisms=mechanisms)
     )
 
 
@@ -66,7 +68,7 @@ async def _by_digest(session: Session, login: bytes, digest: bytes) -> Account:
 
 
 async def _by_password(session: Session, login: bytes, password: bytes) -> Account:
-    return await session.store.accounts.authenticate(_name(login), password, session.wire.peer[0])
+    return await session.store.accounts.authenticate(_name(login), password, session.wire.peer[0], Scope.POP3)
 
 
 def _name(login: bytes) -> str:

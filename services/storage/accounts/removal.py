@@ -7,11 +7,6 @@ from typing import Final, LiteralString
 
 from services.storage.transaction import Statement
 
-# Primary key of accounts.
-ADDRESS: Final = Statement(
-    "address of account", "SELECT address FROM accounts WHERE account_id = %(account_id)s"
-)
-
 # Holds the directory and the account. Primary keys, all by account_id. Without account_state nothing is written to it.
 REMOVE: Final = Statement(
     "remove account",
@@ -22,6 +17,8 @@ REMOVE: Final = Statement(
         INSERT INTO removed_accounts (account_id) SELECT account_id FROM gone
     ), secrets_gone AS (
         DELETE FROM credentials WHERE account_id = %(account_id)s
+    ), app_passwords_gone AS (
+        DELETE FROM app_passwords WHERE account_id = %(account_id)s
     ), state_gone AS (
         DELETE FROM account_state WHERE account_id = %(account_id)s
     ), mailboxes_gone AS (
@@ -84,11 +81,12 @@ UNIQUE_IDS: Final = _some_of("unique_ids")
 # What a session that has not ended yet may still write.
 SUBSCRIPTIONS: Final = _some_of("subscriptions")
 POP3_LOCKS: Final = _some_of("pop3_locks")
+APP_PASSWORDS: Final = _some_of("app_passwords")
 
 # What is left of an account, texts after the bodies that they are made from.
 LEFT: Final = (
     MESSAGES, FLAG_BLOCKS, BODIES, BODY_SHARES, HEADER_TEXT, BODY_TEXT, CHANGES, EXPUNGED, REQUESTS, KEYWORDS,
-    SUBSCRIPTIONS, POP3_LOCKS, UNIQUE_IDS,
+    SUBSCRIPTIONS, POP3_LOCKS, UNIQUE_IDS, APP_PASSWORDS,
 )  # fmt: skip
 
 # Scans removed_accounts: those of the last day.

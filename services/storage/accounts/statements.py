@@ -41,8 +41,9 @@ ADD_ACCOUNT: Final = Statement(
         INSERT INTO accounts (address) SELECT %(address)s FROM free RETURNING account_id
     ), named AS (
         INSERT INTO addresses (address, account_id) SELECT %(address)s, account_id FROM made
-    ), secret AS (
-        INSERT INTO credentials (account_id, kind, version, secret) SELECT account_id, 1, 1, %(secret)s FROM made
+    ), secrets AS (
+        INSERT INTO credentials (account_id, kind, version, secret)
+        SELECT account_id, kind, 1, secret FROM made, unnest(ARRAY[1, 2], %(secrets)s::bytea[]) AS s (kind, secret)
     ), clock AS (
         SELECT extract(epoch FROM now())::bigint AS seconds
     ), folders AS (
@@ -84,37 +85,6 @@ LIST_ACCOUNTS: Final = Statement(
     "list accounts", _ACCOUNT + "WHERE a.address > %(after)s ORDER BY a.address LIMIT %(limit)s"
 )
 
-# Primary key of credentials.
-SET_PASSWORD: Final = Statement(
-    "set password",
-    """
-    INSERT INTO credentials (account_id, kind, version, secret)
-    SELECT account_id, 1, 1, %(secret)s FROM accounts WHERE account_id = %(account_id)s
-    ON CONFLICT (account_id, kind) DO UPDATE SET version = credentials.version + 1, secret = EXCLUDED.secret
-    RETURNING version
-    """,
-)
-
-# Primary key of credentials.
-SET_APOP_SECRET: Final = Statement(
-    "set apop secret",
-    """
-    INSERT INTO credentials (account_id, kind, version, secret)
-    SELECT account_id, 3, 1, %(secret)s FROM accounts WHERE account_id = %(account_id)s
-    ON CONFLICT (account_id, kind) DO UPDATE SET version = credentials.version + 1, secret = EXCLUDED.secret
-    RETURNING version
-    """,
-)
-
-# Primary keys of credentials and accounts.
-REMOVE_APOP_SECRET: Final = Statement(
-    "remove apop secret",
-    """
-    WITH gone AS (DELETE FROM credentials WHERE account_id = %(account_id)s AND kind = 3)
-    SELECT account_id FROM accounts WHERE account_id = %(account_id)s
-    """,
-)
-
 # Locks the account's row by itself.
 SET_QUOTA: Final = Statement(
     "set quota",
@@ -128,63 +98,6 @@ SET_QUOTA: Final = Statement(
 SET_ENABLED: Final = Statement(
     "set enabled",
     "UPDATE accounts SET is_enabled = %(is_enabled)s WHERE account_id = %(account_id)s RETURNING account_id",
-)
-
-# Seconds until the next try, by what failed before.
-_WAITS: Final = """
-    extract(epoch FROM last_at - clock_timestamp())::float8 + coalesce((%(delays)s::bigint[])[
-        least(failures - CASE WHEN key = %(login_key)s THEN %(free)s::bigint ELSE %(free_network)s::bigint END,
-              cardinality(%(delays)s::bigint[]))], 0)
-"""
-
-# Primary keys of addresses, accounts, account_state, credentials; and of login_failures for the two keys.
-LOGIN: Final = Statement(
-    "login",
-    f"""
-    SELECT a.account_id, a.address, a.is_enabled, s.quota_bytes, s.quota_messages, c.version, c.secret, f.waits,
-        f.has_failed
-    FROM (
-        SELECT max({_WAITS}) AS waits, bool_or(key = %(login_key)s) AS has_failed
-        FROM login_failures WHERE key IN (%(login_key)s, %(network_key)s)
-    ) f
-    LEFT JOIN LATERAL (SELECT account_id FROM addresses WHERE address = %(address)s OFFSET 0) d ON true
-    LEFT JOIN LATERAL (SELECT * FROM accounts WHERE account_id = d.account_id OFFSET 0) a ON true
-    LEFT JOIN LATERAL (SELECT * FROM account_state WHERE account_id = d.account_id OFFSET 0) s ON true
-    LEFT JOIN LATERAL (
-        SELECT version, secret FROM credentials WHERE account_id = d.account_id AND kind = %(kind)s::smallint OFFSET 0
-    ) c ON true
-    """,
-)
-
-# Locks one row of login_failures, and waits for nothing else. Who takes the turn counts or forgets, and so gives it up.
-TAKE_TURN: Final = Statement(
-    "take turn at login",
-    f"""
-    WITH held AS MATERIALIZED (
-        SELECT tried_until <= clock_timestamp() AS is_free, {_WAITS} AS waits
-        FROM login_failures WHERE key = %(login_key)s FOR UPDATE
-    ), taken AS (
-        UPDATE login_failures SET tried_until = clock_timestamp() + interval '10 seconds' FROM held
-        WHERE key = %(login_key)s AND is_free AND waits <= 0
-    )
-    SELECT is_free, waits FROM held
-    """,
-)
-
-# Locks one row of login_failures for each key, in the order of the keys, and waits for nothing else.
-COUNT_FAILURE: Final = Statement(
-    "count login failure",
-    """
-    INSERT INTO login_failures AS f (key, failures) SELECT key, 1 FROM unnest(%(keys)s::text[]) AS k (key) ORDER BY key
-    ON CONFLICT (key) DO UPDATE SET
-        failures = CASE WHEN f.last_at < now() - interval '15 minutes' THEN 1 ELSE f.failures + 1 END,
-        last_at = clock_timestamp(), tried_until = '-infinity'
-    """,
-)
-
-# Primary key of login_failures.
-FORGET_FAILURES: Final = Statement(
-    "forget login failures", "DELETE FROM login_failures WHERE key = %(login_key)s"
 )
 
 # Primary keys of addresses, accounts and account_state; mailboxes by name. Of each number's addresses the first counts;

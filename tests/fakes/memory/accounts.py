@@ -18,7 +18,7 @@ from services.mail.errors import (
     RecipientUnknown,
     RelayRefused,
 )
-from services.mail.store.accounts import Account, AccountPage, Quota, Recipient, Usage
+from services.mail.store.accounts import NO_SCOPE, Account, AccountPage, Quota, Recipient, Scope, Usage
 from services.mail.store.aliases import MOST_REACHED
 from services.mail.store.changes import ChangeKind
 from services.mail.store.mailboxes import DEFAULT_FOLDERS, INBOX
@@ -114,13 +114,15 @@ class MemoryAccounts:
         """Opens or closes an account."""
         self.state.replace_account(account_id, is_enabled=is_enabled)
 
-    async def authenticate(self, login: str, password: bytes, network: str) -> Account:
+    async def authenticate(
+        self, login: str, password: bytes, network: str, scope: Scope = NO_SCOPE, authorize: str = ""
+    ) -> Account:
         """Checks a password."""
-        return self._log_in(login, lambda ledger: ledger.password == password)
+        return self.log_in(login, lambda ledger: password in secrets_of(self.state, ledger, scope), authorize)
 
     async def authenticate_apop(self, login: str, timestamp: bytes, digest: bytes, network: str) -> Account:
         """Checks a digest."""
-        return self._log_in(
+        return self.log_in(
             login,
             lambda ledger: (
                 ledger.apop_secret is not None
@@ -128,12 +130,13 @@ class MemoryAccounts:
             ),
         )
 
-    def _log_in(self, login: str, is_right: Callable[[Ledger], bool]) -> Account:
+    def log_in(self, login: str, is_right: Callable[[Ledger], bool], authorize: str = "") -> Account:
+        """Whose login it is, where what was shown is right; nobody is a master here."""
         try:
             ledger = self._find(canonical_address(login))
         except InvalidAddress:
             ledger = None
-        if ledger is None or not is_right(ledger):
+        if ledger is None or not is_right(ledger) or authorize.lower() not in ("", ledger.account.address):
             raise BadCredentials
         if not ledger.account.is_enabled:
             raise AccountDisabled
@@ -182,3 +185,12 @@ def _check(quota: Quota, password: bytes) -> None:
         raise InvalidArgument("a quota is 0 or more")
     if not 0 < len(password) <= MAX_PASSWORD_OCTETS or b"\0" in password:
         raise InvalidArgument("a password has at least one octet and no NUL")
+
+
+def secrets_of(state: State, ledger: Ledger, scope: Scope) -> list[bytes]:
+    """The password, and the app passwords that let in there now."""
+    return [ledger.password] + [
+        each.password.encode()
+        for each in ledger.apps.values()
+        if scope & each.entry.scopes and not 0 < each.entry.expires_at <= state.now()
+    ]

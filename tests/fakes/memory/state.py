@@ -18,6 +18,7 @@ from services.mail.errors import (
 )
 from services.mail.store.accounts import Account, Quota
 from services.mail.store.changes import Change, ChangeKind
+from services.mail.store.credentials import NewAppPassword
 from services.mail.store.flags import DELETED, MAX_KEYWORDS, SEEN, canonical_flag, flag_bits
 from services.mail.store.mailboxes import Mailbox, MailboxKey, MailboxStatus, canonical_name
 from services.mail.store.messages import Body
@@ -91,6 +92,8 @@ class Ledger:
     account: Account
     password: bytes
     apop_secret: bytes | None = None
+    apps: dict[int, NewAppPassword] = field(default_factory=dict)
+    last_app: int = 0
     modseq: int = 0
     log_floor: int = 0
     last_uid_validity: int = 0
@@ -165,6 +168,8 @@ class State:
     clock: Callable[[], float]
     max_message_octets: int
     domains: set[str] = field(default_factory=set)
+    # Bearer tokens that are good, and whose they are.
+    tokens: dict[str, str] = field(default_factory=dict)
     aliases: dict[str, set[str]] = field(default_factory=dict)
     ledgers: dict[int, Ledger] = field(default_factory=dict)
     removed: set[int] = field(default_factory=set)

@@ -7,6 +7,7 @@ from services.mail.store import Store
 from tests.fakes.memory.accounts import MemoryAccounts
 from tests.fakes.memory.aliases import MemoryAliases
 from tests.fakes.memory.changes import MemoryChanges
+from tests.fakes.memory.credentials import MemoryCredentials
 from tests.fakes.memory.deliveries import MemoryDeliveries
 from tests.fakes.memory.imports import MemoryImports
 from tests.fakes.memory.mailboxes import MemoryMailboxes
@@ -47,4 +48,5 @@ class MemoryStore(Store):
             traces=MemoryTraces(state),
             upkeep=MemoryUpkeep(state),
             aliases=MemoryAliases(state),
+            credentials=MemoryCredentials(state),
         )

@@ -84,6 +84,7 @@ class MemoryConnection:
         self.peer = ("127.0.0.1", 40000)
         self.local = ("127.0.0.1", 143)
         self.id = "memory"
+        self.end_point = b""
         self.is_tls = self.has_tls = self.is_lost = self.has_ended = False
         self._in: asyncio.Queue[bytes] = asyncio.Queue()
         self._out = asyncio.StreamReader()

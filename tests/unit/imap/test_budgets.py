@@ -44,7 +44,10 @@ async def test_what_came_in_plain_text_behind_starttls_is_forgotten(store: Memor
         connection.send(b"a STARTTLS\r\nb CREATE injected\r\nc LOG")
         await expect(connection, "a OK Begin TLS now")
         connection.send(b"d CAPABILITY\r\n")
-        await expect(connection, "* CAPABILITY IMAP4rev1 IMAP4rev2 LITERAL+ ID SASL-IR AUTH=PLAIN AUTH=LOGIN")
+        await expect(
+            connection,
+            "* CAPABILITY IMAP4rev1 IMAP4rev2 LITERAL+ ID SASL-IR AUTH=SCRAM-SHA-256 AUTH=PLAIN AUTH=LOGIN",
+        )
         await expect(connection, "d OK ...")
         connection.send(b"")
         await serving

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import random
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from uuid import uuid4
 
 import grpc
@@ -169,7 +169,7 @@ class Endless:
 def endless(site: Site) -> Endless:
     """Takes the place of the site's store."""
     parts = Endless()
-    site.store = Store(*[parts] * len(fields(Store)))  # type: ignore[arg-type]
+    site.store = Store(*[parts] * len(Store.__slots__))  # type: ignore[arg-type]
     return parts
 
 

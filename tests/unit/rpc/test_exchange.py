@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
@@ -43,7 +43,7 @@ class HeldAccounts:
 def accounts(site: Site) -> HeldAccounts:
     """Takes the place of the site's store."""
     accounts = HeldAccounts()
-    site.store = Store(*[accounts] * len(fields(Store)))  # type: ignore[arg-type]
+    site.store = Store(*[accounts] * len(Store.__slots__))  # type: ignore[arg-type]
     return accounts
 
 

@@ -8,7 +8,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from restante.v1 import accounts_pb2 as pb
 
 from services.mail.errors import BadCredentials, InvalidAddress
-from services.mail.store.accounts import Account, AccountPage, Quota, Recipient, Usage
+from services.mail.store.accounts import NO_SCOPE, Account, AccountPage, Quota, Recipient, Scope, Usage
 from services.plumbing.rpc.client.calls import Calls
 from services.plumbing.rpc.convert import accounts as convert
 from services.plumbing.rpc.convert.uids import address_to_wire
@@ -85,8 +85,16 @@ class RemoteAccounts:
         request = pb.UpdateAccountRequest(account=account, update_mask=FieldMask(paths=[path]))
         await self._calls.write(request, pb.UpdateAccountResponse, is_repeatable=True)
 
-    async def authenticate(self, login: str, password: bytes, network: str) -> Account:
-        request = pb.AuthenticateRequest(login=_login_to_wire(login), password=password, network=network)
+    async def authenticate(
+        self, login: str, password: bytes, network: str, scope: Scope = NO_SCOPE, authorize: str = ""
+    ) -> Account:
+        request = pb.AuthenticateRequest(
+            login=_login_to_wire(login),
+            password=password,
+            network=network,
+            scope=convert.scope_to_wire(scope),
+            authorize=_login_to_wire(authorize),
+        )
         async with self._logins:
             answer = await self._calls.read(request, pb.AuthenticateResponse)
         return convert.account_from_wire(answer.account)

@@ -18,6 +18,7 @@ from restante.v1 import (
     accounts_pb2,
     aliases_pb2,
     changes_pb2,
+    credentials_pb2,
     exchange_pb2,
     imports_pb2,
     mailboxes_pb2,
@@ -69,6 +70,7 @@ def _paths() -> dict[str, str]:
         traces_pb2,
         upkeep_pb2,
         aliases_pb2,
+        credentials_pb2,
     )
     return {
         method.input_type.full_name: f"/{service.full_name}/{method.name}"

@@ -15,6 +15,7 @@ from services.plumbing.rpc.client.aliases import RemoteAliases
 from services.plumbing.rpc.client.calls import Calls, Patience
 from services.plumbing.rpc.client.changes import RemoteChanges
 from services.plumbing.rpc.client.copies import RENEW_SECONDS, Copies, Open, Place
+from services.plumbing.rpc.client.credentials import RemoteCredentials
 from services.plumbing.rpc.client.deliveries import RemoteDeliveries
 from services.plumbing.rpc.client.imports import RemoteImports
 from services.plumbing.rpc.client.link import Link
@@ -79,6 +80,7 @@ async def connect(
             traces=RemoteTraces(calls),
             upkeep=RemoteUpkeep(calls),
             aliases=RemoteAliases(calls),
+            credentials=RemoteCredentials(calls),
         )
     finally:
         await changes.stop()

@@ -68,7 +68,13 @@ class AccountsServicer:
         return pb.UpdateAccountResponse()
 
     async def authenticate(self, request: pb.AuthenticateRequest) -> pb.AuthenticateResponse:
-        account = await self._accounts.authenticate(request.login, request.password, request.network)
+        account = await self._accounts.authenticate(
+            request.login,
+            request.password,
+            request.network,
+            convert.scope_from_wire(request.scope),
+            request.authorize,
+        )
         return pb.AuthenticateResponse(account=convert.account_to_wire(account))
 
     async def set_apop_secret(self, request: pb.SetApopSecretRequest) -> pb.SetApopSecretResponse:

@@ -18,6 +18,7 @@ from restante.v1 import (
     accounts_pb2,
     aliases_pb2,
     changes_pb2,
+    credentials_pb2,
     deliveries_pb2,
     exchange_pb2,
     imports_pb2,
@@ -34,6 +35,7 @@ from services.plumbing.rpc.errors import NotTaken, status_of
 from services.plumbing.rpc.servicer.accounts import AccountsServicer
 from services.plumbing.rpc.servicer.aliases import AliasesServicer
 from services.plumbing.rpc.servicer.changes import ChangesServicer
+from services.plumbing.rpc.servicer.credentials import CredentialsServicer
 from services.plumbing.rpc.servicer.deliveries import DeliveriesServicer
 from services.plumbing.rpc.servicer.drain import Drain
 from services.plumbing.rpc.servicer.imports import ImportsServicer
@@ -93,6 +95,10 @@ def servicers(store: Store) -> list[tuple[ServiceDescriptor, object]]:
         (traces_pb2.DESCRIPTOR.services_by_name["TracesService"], TracesServicer(store.traces)),
         (upkeep_pb2.DESCRIPTOR.services_by_name["UpkeepService"], UpkeepServicer(store.upkeep)),
         (aliases_pb2.DESCRIPTOR.services_by_name["AliasesService"], AliasesServicer(store.aliases)),
+        (
+            credentials_pb2.DESCRIPTOR.services_by_name["CredentialsService"],
+            CredentialsServicer(store.credentials),
+        ),
     ]
 
 
@@ -110,6 +116,7 @@ def service_names() -> list[str]:
         traces_pb2,
         upkeep_pb2,
         aliases_pb2,
+        credentials_pb2,
         exchange_pb2,
     )
     return [

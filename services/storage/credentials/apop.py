@@ -37,9 +37,7 @@ class Apop:
         nonce = secrets.token_bytes(NONCE_OCTETS)
         return nonce + self._cipher.encrypt(nonce, secret, _owner(account_id))
 
-    async def is_right(
-        self, timestamp: bytes, digest: bytes, account_id: int, _version: int, sealed: bytes | None
-    ) -> bool:
+    def is_right(self, timestamp: bytes, digest: bytes, account_id: int, sealed: bytes | None) -> bool:
         """Whether the digest is MD5 of the timestamp and the secret; sealed None is nobody's."""
         known = self.is_on and sealed is not None
         box, owner = (sealed, account_id) if known and sealed is not None else (self._nobody, 0)

@@ -19,6 +19,7 @@ from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from services.mail.errors import TooManyAttempts
+from services.mail.sasl.keys import Keys, make_keys
 
 REMEMBERED_SECONDS: Final = 600
 _REMEMBERED_MOST: Final = 10_000
@@ -47,6 +48,10 @@ class Passwords:
         return (
             await asyncio.get_running_loop().run_in_executor(self._pool, self._hasher.hash, password)
         ).encode()
+
+    async def make_keys(self, password: bytes, salt: bytes) -> Keys:
+        """SCRAM's, of the same password."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, make_keys, password, salt)
 
     async def is_right(self, password: bytes, account_id: int, version: int, secret: bytes | None) -> bool:
         """Whether the password matches; secret None is nobody's. Raises TooManyAttempts where too many wait."""

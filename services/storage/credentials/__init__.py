@@ -1,0 +1,1 @@
+"""Who may log in: secrets by kind, and the delays that guesses meet."""
