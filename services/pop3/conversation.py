@@ -36,8 +36,8 @@ async def _converse(session: Session) -> None:
     while not session.is_over:
         if session.stopping.is_set():
             await session.end(replies.error("The service is restarting, try again", "SYS/TEMP"))
-        elif session.is_asked_to_end:
-            await session.end(replies.error("The session was ended by an operator", "SYS/TEMP"))
+        elif session.farewell:
+            await session.end(replies.error(session.farewell, "SYS/TEMP"))
         else:
             await _step(session)
     await session.flush()

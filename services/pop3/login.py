@@ -36,7 +36,7 @@ async def _enter(session: Session, account: Account) -> None:
     due = session.until_login.when()
     session.until_login.reschedule(None)
     try:
-        session.lock = await session.locks.take(account.account_id, session.wire.abort)
+        session.lock = await session.locks.take(account.account_id, session.lose_lock)
         expunged_to = await _open(session, account.account_id)
     except BaseException:
         session.until_login.reschedule(due)

@@ -56,7 +56,7 @@ class Session:
         self.lock: MaildropLock | None = None
         self.mailbox = MailboxKey(0, 0)
         self.bodies = Bodies(store.messages, self.mailbox, self.maildrop)
-        self.is_asked_to_end = False
+        self.farewell = ""
         self.is_over = False
         self._out: list[bytes] = []
         self._out_octets = 0
@@ -69,10 +69,14 @@ class Session:
         """Whether a password may travel here."""
         return self.wire.is_tls or self.settings.plain_passwords or self.wire.is_local
 
-    def ask_to_end(self) -> None:
-        """Ends the session behind its running command; nothing is deleted."""
-        self.is_asked_to_end = True
+    def ask_to_end(self, reason: str = "The session was ended by an operator") -> None:
+        """Ends the session behind its running command, with these words; nothing is deleted."""
+        self.farewell = self.farewell or reason
         self.wire.end_reading()
+
+    def lose_lock(self) -> None:
+        """Somebody else has the maildrop now, or it is gone: QUIT would remove nothing any more."""
+        self.ask_to_end("The maildrop lock was lost")
 
     async def give_back_lock(self) -> None:
         """Frees the maildrop, where this session holds it."""
@@ -92,7 +96,7 @@ class Session:
             return False
         if data:
             self.machine.receive(data)
-        elif not self.stopping.is_set() and not self.is_asked_to_end:
+        elif not self.stopping.is_set() and not self.farewell:
             self.is_over = True
         return bool(data)
 

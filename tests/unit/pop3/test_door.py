@@ -256,6 +256,7 @@ async def test_a_lost_lock_ends_the_session(tls: TlsContext) -> None:
             now[0] += 2
             await store.sessions.lock_maildrop(account_id)
             await door.locks.renew_all()
+            assert (await client.reader.readline()).startswith(b"-ERR [SYS/TEMP] The maildrop lock was lost")
             await ended(client.reader)
 
 
