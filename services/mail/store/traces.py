@@ -20,7 +20,8 @@ _RECIPIENT: Final = re.compile(rb"^Delivered-To: ([^\r\n]*)\r\n", re.MULTILINE |
 _PEER: Final = re.compile(
     rb"^Received: from [^\r\n]* \(\[(?:IPv6:)?([^\]\r\n]+)\]\)", re.MULTILINE | re.IGNORECASE
 )
-_MESSAGE_ID: Final = re.compile(rb'"((?:[^"\\]|\\.)*)"\)\Z', re.DOTALL)
+# More of an ENVELOPE than its last string takes, quoted.
+_TAIL_OCTETS: Final = 8192
 
 
 class TraceKind(IntEnum):
@@ -94,7 +95,7 @@ def delivered_with(head: bytes, envelope: bytes) -> _Told:
 
     The head is this recipient's own, and put there by a door. RFC 5321 §4.4.
     """
-    quoted = _first(_MESSAGE_ID, envelope)
+    quoted = _last_string(envelope).decode("utf-8", "replace")
     return {
         "sender": address_of(_first(_SENDER, head)),
         "recipient": address_of(_first(_RECIPIENT, head)),
@@ -111,6 +112,20 @@ def address_of(text: str) -> str:
 def message_id_of(text: str) -> str:
     """As a trace has it."""
     return text.strip().removeprefix("<").removesuffix(">")[:MAX_WORD]
+
+
+def _last_string(envelope: bytes) -> bytes:
+    """The quoted string that an ENVELOPE ends with, as it stands there; b"" where it ends otherwise.
+
+    It is looked for from the end: a Subject may be nothing but quotes, each of them a beginning to look on from.
+    """
+    if not envelope.endswith(b'")'):
+        return b""
+    tail = envelope[-_TAIL_OCTETS:-2]
+    start = tail.rfind(b'"')
+    while start >= 0 and (start - len(tail[:start].rstrip(b"\\"))) % 2:
+        start = tail.rfind(b'"', 0, start)
+    return tail[start + 1 :] if start >= 0 else b""
 
 
 def _first(pattern: re.Pattern[bytes], octets: bytes) -> str:

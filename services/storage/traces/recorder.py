@@ -23,9 +23,12 @@ from services.storage.transaction import Database
 log = logs.get(__name__)
 
 _TOGETHER: Final = 500
-# So many notes wait while letters come in, and so many at all: each holds an ENVELOPE and a recipient's trace headers.
+# So many notes wait while letters come in, of so many octets, and so many at all: each holds a recipient's trace
+# headers, and an ENVELOPE that may have 64 KB.
 _MANY: Final = 5_000
+_MANY_OCTETS: Final = 8 * 1024 * 1024
 MOST_WAITING: Final = 20_000
+MOST_OCTETS: Final = 64 * 1024 * 1024
 _ROUND_SECONDS: Final = 1.0
 
 
@@ -40,6 +43,11 @@ class Note:
     size: int
     head: bytes
     envelope: bytes
+
+    @property
+    def octets(self) -> int:
+        """What it holds."""
+        return len(self.head) + len(self.envelope)
 
     def trace(self) -> Trace:
         """What is kept of it."""
@@ -62,6 +70,7 @@ class Recorder:
         self._database = database
         self._letters_at = letters_at
         self._notes: deque[Note] = deque()
+        self._octets = 0
         self._dropped = 0
         self._writing = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
@@ -82,29 +91,38 @@ class Recorder:
         self, letter_id: UUID, mailbox: MailboxKey, uid: int, size: int, head: bytes, envelope: bytes
     ) -> None:
         """A copy was stored just now."""
-        if len(self._notes) == MOST_WAITING:
-            self._notes.popleft()
+        note = Note(time.time_ns() // 1000, letter_id, mailbox, uid, size, head, envelope)
+        self._notes.append(note)
+        self._octets += note.octets
+        while len(self._notes) > MOST_WAITING or self._octets > MOST_OCTETS:
+            self._take_one()
             self._dropped += 1
-        self._notes.append(Note(time.time_ns() // 1000, letter_id, mailbox, uid, size, head, envelope))
+
+    def _take_one(self) -> Note:
+        note = self._notes.popleft()
+        self._octets -= note.octets
+        return note
 
     async def flush(self) -> None:
-        """Writes what waits now, as far as the database takes it."""
+        """Writes what waits now, as far as the database takes it: what is behind the first that it refuses waits on."""
         async with self._writing:
             for _ in range(-(-len(self._notes) // _TOGETHER)):
-                some = [self._notes.popleft() for _ in range(min(len(self._notes), _TOGETHER))]
+                some = [self._take_one() for _ in range(min(len(self._notes), _TOGETHER))]
                 try:
                     values = columns([note.trace() for note in some])
                     await self._database.write(statements.INSERT, values)
                 except StoreUnavailable as error:
                     self._dropped += len(some)
                     log.warning("traces not kept", dropped=self._dropped, reason=error.text)
+                    return
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(_ROUND_SECONDS)
             is_quiet = loop.time() - self._letters_at() >= _ROUND_SECONDS
-            if self._notes and (is_quiet or len(self._notes) >= _MANY):
+            are_many = len(self._notes) >= _MANY or self._octets >= _MANY_OCTETS
+            if self._notes and (is_quiet or are_many):
                 try:
                     await self.flush()
                 except Exception:
