@@ -2,7 +2,7 @@
 are in `tables`.
 
 The rule: answers go to stdout, refusals to stderr with exit code 1 (2 for a wrong setting or argument); never a
-traceback for what is not a bug.
+traceback for what is not a bug; and nothing that came from outside moves the cursor.
 """
 
 import json
@@ -57,7 +57,8 @@ def refusals() -> Iterator[None]:
 
 def refuse(line: str, code: int) -> typer.Exit:
     """Prints the line and gives the exit to raise."""
-    sys.stderr.write(f"restante: {line}\n")
+    lines = "\n".join(map(printable, line.split("\n")))
+    sys.stderr.write(f"restante: {lines}\n")
     return typer.Exit(code)
 
 
@@ -65,7 +66,12 @@ def show(answer: dict[str, Any] | list[dict[str, Any]], lines: list[str], *, as_
     """Prints an answer in one of its two forms."""
     if as_json:
         lines = [json.dumps(each) for each in (answer if isinstance(answer, list) else [answer])]
-    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    sys.stdout.write("".join(f"{printable(line)}\n" for line in lines))
+
+
+def printable(text: str) -> str:
+    """The text without what moves a cursor or hides: each such character becomes U+FFFD."""
+    return text if text.isprintable() else "".join(each if each.isprintable() else "\ufffd" for each in text)
 
 
 def confirm(question: str, *, is_sure: bool) -> None:

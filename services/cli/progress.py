@@ -12,6 +12,8 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn,
 from rich.table import Column
 from rich.text import Text
 
+from services.cli.output import printable
+
 _FOLDER_WIDTH: Final = 24
 
 
@@ -24,7 +26,7 @@ class Meter:
         console = Console(file=sys.stderr, highlight=False)
         folder = Column(width=_FOLDER_WIDTH, no_wrap=True, overflow="ellipsis")
         self._progress = Progress(
-            TextColumn("{task.description}", table_column=folder),
+            TextColumn("{task.description}", table_column=folder, markup=False),
             BarColumn(),
             TextColumn("{task.percentage:>3.0f}%"),
             _Messages(self),
@@ -50,7 +52,7 @@ class Meter:
 
     def enter(self, folder: str) -> None:
         """Says which folder it is at."""
-        self._progress.update(self._task, description=folder)
+        self._progress.update(self._task, description=printable(folder))
 
     def advance(self, messages: int, steps: int) -> None:
         """Counts what is done."""
@@ -60,9 +62,9 @@ class Meter:
     def complain(self, line: str) -> None:
         """A line on stderr, above the bar where there is one."""
         if self._progress.disable:
-            sys.stderr.write(f"{line}\n")
+            sys.stderr.write(f"{printable(line)}\n")
         else:
-            self._progress.console.print(Text(line))
+            self._progress.console.print(Text(printable(line)))
 
 
 class _Messages(ProgressColumn):

@@ -13,6 +13,8 @@ from typing import Any, Final
 
 from rich.cells import cell_len, set_cell_size
 
+from services.cli.output import printable
+
 Object = Mapping[str, Any]
 
 _GAP: Final = "  "
@@ -122,8 +124,3 @@ async def show_pages(
     async for objects in pages:
         table.add(objects)
     table.end()
-
-
-def printable(text: str) -> str:
-    """The text without what moves a cursor or hides: each such character becomes U+FFFD."""
-    return text if text.isprintable() else "".join(each if each.isprintable() else "\ufffd" for each in text)

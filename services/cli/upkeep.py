@@ -11,7 +11,7 @@ from typing import Annotated, Final
 
 import typer
 
-from services.cli.output import AsJson, refusals, size_of
+from services.cli.output import AsJson, printable, refusals, size_of
 from services.mail.store import Store
 from services.mail.store.upkeep import Verified
 
@@ -84,7 +84,7 @@ class _Seen:
             self.drifts.append((whose, text))
             if not self.as_json:
                 self.end()
-                sys.stdout.write(f"{whose}: {text}\n")
+                sys.stdout.write(f"{whose}: {printable(text)}\n")
                 sys.stdout.flush()
         if sys.stderr.isatty() and time.monotonic() - self.told_at > _PROGRESS_SECONDS:
             self.told_at = time.monotonic()

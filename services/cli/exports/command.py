@@ -9,7 +9,7 @@ import typer
 
 from services.cli.exports.exporter import Summary, Writer, export
 from services.cli.exports.folder import MISSING, Target
-from services.cli.output import AsJson, refusals, show
+from services.cli.output import AsJson, printable, refusals, show
 
 app = typer.Typer(
     help="Write an account's mail into files, octet for octet: a Maildir or mbox files.",
@@ -62,7 +62,7 @@ def run(address: str, target: Target, writer: Writer, *, as_json: bool) -> None:
             )
             raise typer.Exit(130) from None
     for note in summary.notes:
-        sys.stderr.write(f"not kept: {note}\n")
+        sys.stderr.write(f"not kept: {printable(note)}\n")
     line = f"{summary.messages:,} messages in {summary.mailboxes:,} mailboxes"
     if summary.missing:
         line += f"; {len(summary.missing):,} mailboxes are missing, {target.path / MISSING} says why"

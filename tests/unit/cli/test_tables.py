@@ -1,12 +1,14 @@
 """Tables and numbers as people and programs read them."""
 
+import io
 import json
 import sys
 
 import pytest
 
-from services.cli.output import size_of
-from services.cli.tables import Column, Table, printable
+from services.cli.output import printable, refuse, show, size_of
+from services.cli.progress import Meter
+from services.cli.tables import Column, Table
 
 COLUMNS = (
     Column("name", "NAME"),
@@ -83,6 +85,36 @@ def test_nothing_from_outside_moves_the_cursor() -> None:
     """Escape sequences, bidirectional overrides, line ends."""
     assert printable("a\x1b[2Jb\u202ec\n") == "a\ufffd[2Jb\ufffdc\ufffd"
     assert printable("päckchen 漢") == "päckchen 漢"
+
+
+def test_whatever_is_said_moves_no_cursor(capsys: pytest.CaptureFixture[str]) -> None:
+    """A Message-ID, a folder's name, what another server says."""
+    show({}, ["<a\x1b]0;b\x07@c>"], as_json=False)
+    refuse("one line\nand a \x1b[2J second", 1)
+    Meter(1).complain("left out: \x9b2J")
+    told = capsys.readouterr()
+    assert told.out == "<a\ufffd]0;b\ufffd@c>\n"
+    assert told.err == "restante: one line\nand a \ufffd[2J second\nleft out: \ufffd2J\n"
+
+
+class Terminal(io.StringIO):
+    """Somebody sits there."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_folder_may_have_any_name_while_its_progress_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that looks like markup, or moves the cursor."""
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    with Meter(1) as meter:
+        meter.enter("[/x]\x1b]0;")
+        meter.complain("[/y]\x1b]0;")
+    shown = terminal.getvalue()
+    assert "[/x]\ufffd]0;" in shown
+    assert "[/y]\ufffd]0;" in shown
 
 
 @pytest.mark.parametrize(
