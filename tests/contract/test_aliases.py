@@ -132,6 +132,8 @@ async def test_an_alias_has_a_bound(subject: Subject) -> None:
     with pytest.raises(LimitExceeded):
         await subject.store.aliases.add(alias, aliases[:1])
     assert await reached(subject, alias) == [one]
+    named_often = await subject.store.aliases.add(fresh(), [aliases[0]] * (MOST_TARGETS + 1) + aliases[1:3])
+    assert list(named_often.targets) == sorted(aliases[:3])
 
 
 async def test_a_catch_all_takes_what_nobody_else_does(subject: Subject) -> None:

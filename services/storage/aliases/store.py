@@ -30,7 +30,7 @@ class PostgresAliases:
     async def add(self, address: str, targets: Sequence[str]) -> Alias:
         """See the port."""
         canonical = alias_address(address)
-        wanted = sorted({canonical_address(target) for target in targets[: MOST_TARGETS + 1]})
+        wanted = sorted({canonical_address(target) for target in targets})[: MOST_TARGETS + 1]
         if not wanted:
             raise InvalidArgument("an alias leads to at least one address")
         domain = canonical.rpartition("@")[2] if "@" in canonical else ""
