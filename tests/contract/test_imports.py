@@ -191,6 +191,15 @@ async def test_what_the_quota_does_not_hold_is_refused_and_may_come_later(subjec
     assert (await subject.store.accounts.usage(inbox.account_id)).bytes == 150
 
 
+async def test_what_is_refused_for_its_uid_takes_no_room(subject: Subject) -> None:
+    """Or what comes after it would be refused each time it is imported again. RFC 9208 §5."""
+    inbox = await subject.inbox(Quota(bytes=100))
+    assert await add(subject, inbox, letter(message(30), uid=9)) == [Taken(9, is_repeated=False)]
+    found = await add(subject, inbox, letter(message(60), uid=5), letter(message(60), uid=10))
+    assert isinstance(found[0], MailboxNotFresh)
+    assert found[1] == Taken(10, is_repeated=False)
+
+
 async def test_more_keywords_than_a_row_of_flags_holds_are_kept(subject: Subject) -> None:
     """RFC 9051 §2.3.2; those from number 58 on lie elsewhere."""
     inbox = await subject.inbox()

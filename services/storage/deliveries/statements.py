@@ -24,8 +24,11 @@ GIVEN_UP: Final = 7
 UID_GIVEN: Final = 8
 
 
-def _deliver(number: str, unfit: str, runs: str, blocks: str) -> str:
-    """The text of DELIVER and IMPORT. number: a copy's uid. unfit: WHEN of a code. runs: of uids that were taken."""
+def _deliver(number: str, unfit: str, fits: str, runs: str, blocks: str) -> str:
+    """The text of DELIVER and IMPORT.
+
+    number: a copy's uid. unfit: WHEN of a code, and fits: that it is not so. runs: of uids that were taken.
+    """
     return f"""
     WITH copies AS MATERIALIZED (
         SELECT * FROM unnest(
@@ -61,9 +64,10 @@ def _deliver(number: str, unfit: str, runs: str, blocks: str) -> str:
                 WHEN b.mailbox_id IS NULL THEN 2
                 {unfit}
                 WHEN (h.quota_bytes = 0 OR h.used_bytes + sum(c.size)
-                        FILTER (WHERE b.mailbox_id IS NOT NULL AND s.pair_no IS NULL) OVER together <= h.quota_bytes)
+                        FILTER (WHERE b.mailbox_id IS NOT NULL AND s.pair_no IS NULL{fits})
+                        OVER together <= h.quota_bytes)
                     AND (h.quota_messages = 0 OR h.used_messages + count(*)
-                        FILTER (WHERE b.mailbox_id IS NOT NULL AND s.pair_no IS NULL) OVER together
+                        FILTER (WHERE b.mailbox_id IS NOT NULL AND s.pair_no IS NULL{fits}) OVER together
                         <= h.quota_messages) THEN 0
                 WHEN %(is_alone)s THEN 3
                 ELSE 4
@@ -185,6 +189,7 @@ DELIVER: Final = Statement(
     _deliver(
         number="uid_next + row_number() OVER box - 1",
         unfit="",
+        fits="",
         runs="int8multirange(int8range(min(uid), max(uid) + 1))",
         blocks=_BLOCKS,
     ),
@@ -196,6 +201,7 @@ IMPORT: Final = Statement(
     _deliver(
         number="(%(uids)s::bigint[])[copy_no]",
         unfit="WHEN (%(uids)s::bigint[])[c.copy_no] < b.uid_next THEN 8",
+        fits=" AND (%(uids)s::bigint[])[c.copy_no] >= b.uid_next",
         runs="range_agg(int8range(uid, uid + 1))",
         blocks=_SPARSE_BLOCKS,
     ),

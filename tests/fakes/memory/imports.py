@@ -84,7 +84,7 @@ class MemoryImports:
         folder, ledger = self.state.folder(mailbox), self.state.ledger(mailbox.account_id)
         modseq, added = ledger.modseq + 1, list[int]()
         found: list[Taken | MailError] = []
-        # What does not fit counts against what comes after it.
+        # What the quota does not hold counts against what comes after it.
         octets, messages = ledger.used()
         for letter, content, bits in come:
             if isinstance(content, MailError):
@@ -93,10 +93,10 @@ class MemoryImports:
             if letter.key in folder.imported:
                 found.append(Taken(folder.imported[letter.key], is_repeated=True))
                 continue
-            octets, messages = octets + len(content.octets), messages + 1
             if 0 < letter.uid < folder.uid_next:
                 found.append(MailboxNotFresh())
                 continue
+            octets, messages = octets + len(content.octets), messages + 1
             try:
                 ledger.check_total(octets, messages)
             except MailError as refusal:
