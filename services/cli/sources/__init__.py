@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import Final, Protocol
 
 from services.mail import message
@@ -54,13 +55,15 @@ class Broken:
 class Folder:
     """A mailbox of a source. name: with "/" between its levels. steps: how far its progress goes.
 
-    uid_validity, uid_next: 0 where the source has none.
+    uid_validity, uid_next: 0 where the source has none. path: where it lies, if in one file or folder: several may be
+    one mailbox here.
     """
 
     name: str
     steps: int
     uid_validity: int = 0
     uid_next: int = 0
+    path: Path = Path()
 
 
 class Source(Protocol):

@@ -54,13 +54,12 @@ class Maildir(Files):
         self._path = path
         self._intake = intake
         self._uidl_format = uidl_format
-        self._folders: dict[str, Path] = {}
 
     def folders(self) -> Iterator[Folder | Broken]:
         """INBOX, and what lies in it."""
         if not (self._path / "cur").is_dir():
             raise SourceFailed(f"{self._path} is no Maildir: it has no folder cur")
-        yield self._folder(INBOX, self._path)
+        yield _folder(INBOX, self._path)
         for path in sorted(self._path.iterdir()):
             if path.name.startswith(".") and (path / "cur").is_dir():
                 try:
@@ -68,18 +67,11 @@ class Maildir(Files):
                 except InvalidName:
                     yield Broken(str(path), "its name is not modified UTF-7")
                     continue
-                yield self._folder(SEPARATOR.join(levels), path)
-
-    def _folder(self, name: str, path: Path) -> Folder:
-        self._folders[name] = path
-        listed = read_uidlist(path / UIDLIST)
-        return Folder(
-            name, sum(1 for _ in _files(path)), listed.uid_validity if listed.uid_next else 0, listed.uid_next
-        )
+                yield _folder(SEPARATOR.join(levels), path)
 
     def letters(self, folder: Folder) -> Iterator[Letter | Broken]:
         """Its messages, those with a uid first, then by name, which is mostly the order in which they came."""
-        path = self._folders[folder.name]
+        path = folder.path
         listed, keywords = read_uidlist(path / UIDLIST), read_keywords(path / KEYWORDS)
         nobody = Listed(0)
         files = [(listed.messages.get(base_name(file.name), nobody), file) for file in _files(path)]
@@ -122,6 +114,12 @@ class Maildir(Files):
             uid=known.uid,
             unique_id=unique_id,
         )
+
+
+def _folder(name: str, path: Path) -> Folder:
+    listed = read_uidlist(path / UIDLIST)
+    uid_validity = listed.uid_validity if listed.uid_next else 0
+    return Folder(name, sum(1 for _ in _files(path)), uid_validity, listed.uid_next, path)
 
 
 def _files(path: Path) -> Iterator[Path]:

@@ -65,14 +65,13 @@ class Mbox(Files):
         self._intake = intake
         self._quoting = quoting
         self._into = into
-        self._files: dict[str, Path] = {}
 
     def folders(self) -> Iterator[Folder | Broken]:
         """One for each file."""
         if not self._path.exists():
             raise SourceFailed(f"{self._path} is not there")
         if self._path.is_file():
-            yield self._folder(self._into, self._path)
+            yield _folder(self._into, self._path)
             return
         for file in sorted(self._path.rglob("*")):
             if not file.is_file() or any(part.startswith(".") for part in file.relative_to(self._path).parts):
@@ -82,15 +81,11 @@ class Mbox(Files):
                 continue
             levels = [unescaped(part.removesuffix(SUFFIX)) for part in file.relative_to(self._path).parts]
             name = SEPARATOR.join(levels)
-            yield self._folder(INBOX if name.lower() in _INBOXES else name, file)
-
-    def _folder(self, name: str, file: Path) -> Folder:
-        self._files[name] = file
-        return Folder(name, file.stat().st_size)
+            yield _folder(INBOX if name.lower() in _INBOXES else name, file)
 
     def letters(self, folder: Folder) -> Iterator[Letter | Broken]:
         """Its messages in their order. The same one twice is two: the second is the second each time it is read."""
-        path = self._files[folder.name]
+        path = folder.path
         seen: Counter[str] = Counter()
         try:
             with path.open("rb") as file:
@@ -113,6 +108,10 @@ class Mbox(Files):
                     )
         except OSError as error:
             raise SourceFailed(f"{path}: {error.strerror}") from None
+
+
+def _folder(name: str, file: Path) -> Folder:
+    return Folder(name, file.stat().st_size, path=file)
 
 
 def messages(file: BinaryIO, quoting: Quoting) -> Iterator[tuple[bytes, bytes, int]]:

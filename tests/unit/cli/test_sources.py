@@ -105,6 +105,29 @@ def test_a_folder_of_mboxes_is_a_mailbox_for_each(tmp_path: Path) -> None:
     assert [each.name for each in found if isinstance(each, Broken)] == [str(tmp_path / "notes.txt")]
 
 
+def octets_of_all(source: Source) -> list[bytes | None]:
+    """Of every folder, in their order."""
+    found = [each for folder in folders(source) for each in source.letters(folder)]
+    return [each.octets for each in found if isinstance(each, Letter)]
+
+
+def test_files_that_are_one_mailbox_here_are_all_read(tmp_path: Path) -> None:
+    """Neither hides the other: two spellings of INBOX, a name with the suffix and without."""
+    for place, name in enumerate(("INBOX.mbox", "Work", "Work.mbox", "inbox")):
+        (tmp_path / name).write_bytes(FROM + b"A: %d\n\n\n" % place)
+    assert octets_of_all(Mbox(tmp_path, as_it_is, Quoting.RD, "INBOX")) == [
+        b"A: 0\n\n", b"A: 1\n\n", b"A: 2\n\n", b"A: 3\n\n",
+    ]  # fmt: skip
+
+
+def test_a_folder_of_a_maildir_that_is_named_inbox_hides_nothing(tmp_path: Path) -> None:
+    """Some servers make one."""
+    for folder in ("cur", ".INBOX/cur"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "1.a").write_bytes(folder.encode())
+    assert octets_of_all(Maildir(tmp_path, as_it_is, "")) == [b"cur", b".INBOX/cur"]
+
+
 def maildir(path: Path) -> Maildir:
     """With an INBOX and two folders, as Dovecot keeps them."""
     for folder in ("", ".Sent.2024", ".Entw&APw-rfe"):
