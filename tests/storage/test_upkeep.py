@@ -3,6 +3,8 @@
 import asyncio
 import subprocess
 import sys
+from collections.abc import Awaitable, Callable
+from typing import cast
 from uuid import uuid4
 
 import psycopg
@@ -19,7 +21,9 @@ from services.storage import revision
 from services.storage.store import PostgresStore, StoreSettings, open_store
 from services.storage.sweep.sweeper import SweepSettings
 from services.storage.tables import metadata
-from services.storage.verify.recount import drifts
+from services.storage.transaction import Database, Row, Statement, Values
+from services.storage.verify import statements as verifying
+from services.storage.verify.recount import PostgresUpkeep, drifts
 from tests.storage.conftest import OCTETS, inbox, letter
 
 AT_ONCE = StoreSettings(
@@ -123,6 +127,47 @@ async def test_what_went_long_ago_is_swept(database_url: str) -> None:
     with psycopg.connect(database_url) as connection:
         for table, rows in (("messages", 2), ("bodies", 2), ("body_chunks", 0), ("expunged", 0)):
             assert connection.execute(f"SELECT count(*) FROM {table}").fetchone() == (rows,), table
+
+
+class Interrupted:
+    """A database in which something happens before a statement is read for the first time."""
+
+    def __init__(self, database: Database, before: Statement, happens: Callable[[], Awaitable[None]]) -> None:
+        self._database = database
+        self._before: Statement | None = before
+        self._happens = happens
+
+    async def read(self, statement: Statement, values: Values) -> list[Row]:
+        """As the database does."""
+        if statement is self._before:
+            self._before = None
+            await self._happens()
+        return await self._database.read(statement, values)
+
+    async def drifts(self) -> list[str]:
+        """What verify finds in it."""
+        upkeep = PostgresUpkeep(cast("Database", self))
+        return [text async for step in upkeep.verify() for text in step.drifts]
+
+
+async def test_what_goes_while_it_is_verified_is_no_drift(database_url: str) -> None:
+    """A large message that is swept between two of its chunks, an account that is removed between two checks."""
+    async with open_store(database_url, settings=AT_ONCE) as store:
+        await store.accounts.add_domain("storage.test")
+        mailbox = await inbox(store)
+        large = b"x" * 700_000
+        await store.messages.append(mailbox, large, len(large))
+
+        async def sweep() -> None:
+            await store.messages.expunge(mailbox, even_undeleted=True)
+            await store.sweeper.sweep()
+
+        assert await Interrupted(store.database, verifying.CHUNK, sweep).drifts() == []
+
+        async def remove() -> None:
+            await store.accounts.remove_account(mailbox.account_id)
+
+        assert await Interrupted(store.database, verifying.NAMES, remove).drifts() == []
 
 
 async def test_verify_finds_what_does_not_add_up(database_url: str) -> None:

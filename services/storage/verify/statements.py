@@ -185,6 +185,10 @@ BODIES: Final = Statement(
     WHERE account_id = %(account_id)s AND body_id > %(after)s ORDER BY body_id LIMIT 20
     """,
 )
+# Primary key of bodies.
+BODY: Final = Statement(
+    "verify: body", "SELECT body_id FROM bodies WHERE account_id = %(account_id)s AND body_id = %(body_id)s"
+)
 # Primary key of body_chunks.
 CHUNK: Final = Statement(
     "verify: chunk",
