@@ -4,12 +4,13 @@ import asyncio
 from uuid import uuid4
 
 import psycopg
+import pytest
 
-from services.mail.errors import DomainInUse, DomainUnknown
+from services.mail.errors import DomainInUse, DomainUnknown, StoreUnavailable
 from services.mail.store.sessions import Process, Session
 from services.storage.store import PostgresStore, StoreSettings, open_store
 from services.storage.sweep.sweeper import SweepSettings
-from services.storage.transaction import DIRECTORY
+from services.storage.transaction import DIRECTORY, Row, Statement, Values
 from tests.contract.subject import message
 from tests.storage.conftest import held, inbox, letter
 
@@ -67,6 +68,12 @@ async def test_the_sweeper_leaves_nothing_of_a_removed_account(database_url: str
         # A session that does not know it yet.
         await store.mailboxes.subscribe(gone.account_id, "Late", True)
         await store.sessions.lock_maildrop(gone.account_id)
+        async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
+            # A password that was set while the account went: its statement saw the account still.
+            await connection.execute(
+                "INSERT INTO credentials (account_id, kind, version, secret) VALUES (%s, 1, 1, 'x')",
+                (gone.account_id,),
+            )
         await store.sweeper.sweep()
         assert (await rows(database_url, gone.account_id)).keys() == {"removed_accounts", "sessions"}
         assert await store.sessions.beat(own, [], [session.session_id]) == []
@@ -76,6 +83,28 @@ async def test_the_sweeper_leaves_nothing_of_a_removed_account(database_url: str
         assert await rows(database_url, gone.account_id) == {}
         octets = b"".join([part async for part in store.messages.read(kept, 1, 0, 2**31)])
         assert octets == large
+
+
+async def test_a_removed_account_that_cannot_be_swept_keeps_no_other_from_it(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor from what else the sweeper does."""
+    async with open_store(database_url, settings=AT_ONCE) as store:
+        await store.accounts.add_domain("storage.test")
+        stuck, gone = (await inbox(store)).account_id, (await inbox(store)).account_id
+        for each in (stuck, gone):
+            await store.accounts.remove_account(each)
+        write = store.database.write
+
+        async def fail(statement: Statement, values: Values) -> list[Row]:
+            if values.get("account_id") == stuck:
+                raise StoreUnavailable
+            return await write(statement, values)
+
+        monkeypatch.setattr(store.database, "write", fail)
+        await store.sweeper.sweep()
+        assert (await rows(database_url, gone)).keys() == {"removed_accounts"}
+        assert (await rows(database_url, stuck)).keys() > {"removed_accounts"}
 
 
 async def test_a_domain_never_goes_under_an_account_that_is_being_made(

@@ -78,7 +78,8 @@ EXPUNGED: Final = _some_of("expunged")
 REQUESTS: Final = _some_of("requests")
 KEYWORDS: Final = _some_of("keywords")
 UNIQUE_IDS: Final = _some_of("unique_ids")
-# What a session that has not ended yet may still write.
+# What a session that has not ended yet may still write, or whoever sets a password at that moment.
+CREDENTIALS: Final = _some_of("credentials")
 SUBSCRIPTIONS: Final = _some_of("subscriptions")
 POP3_LOCKS: Final = _some_of("pop3_locks")
 APP_PASSWORDS: Final = _some_of("app_passwords")
@@ -86,7 +87,7 @@ APP_PASSWORDS: Final = _some_of("app_passwords")
 # What is left of an account, texts after the bodies that they are made from.
 LEFT: Final = (
     MESSAGES, FLAG_BLOCKS, BODIES, BODY_SHARES, HEADER_TEXT, BODY_TEXT, CHANGES, EXPUNGED, REQUESTS, KEYWORDS,
-    SUBSCRIPTIONS, POP3_LOCKS, UNIQUE_IDS, APP_PASSWORDS,
+    CREDENTIALS, SUBSCRIPTIONS, POP3_LOCKS, UNIQUE_IDS, APP_PASSWORDS,
 )  # fmt: skip
 
 # Scans removed_accounts: those of the last day.

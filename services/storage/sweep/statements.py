@@ -23,9 +23,8 @@ DUE: Final = Statement(
     """,
 )
 
-# Locked by account_state. Primary keys of expunged, messages, unique_ids,
-# body_shares and bodies. A body goes with its last
-# message; the octets of a large one are left to SWEEP_UPLOADS, since other accounts may share them.
+# Locked by account_state. Primary keys of expunged, messages, unique_ids, body_shares and bodies. A body goes with its
+# last message; the octets of a large one are left to SWEEP_UPLOADS, since other accounts may share them.
 SWEEP_DEAD: Final = Statement(
     "sweep: dead messages",
     """

@@ -99,7 +99,10 @@ class Sweeper:
                     log.warning("account not swept", account_id=account_id, reason=error.text)
             after = rows[-1][0]
         for account_id, is_over in await self._database.read(removal.REMOVED, {}):
-            await self._sweep_removed(account_id, is_over)
+            try:
+                await self._sweep_removed(account_id, is_over)
+            except StoreUnavailable as error:
+                log.warning("removed account not swept", account_id=account_id, reason=error.text)
         while (await self._database.write(statements.SWEEP_UPLOADS, {"upload_seconds": own.upload_seconds}))[
             0
         ][0]:

@@ -52,7 +52,7 @@ def _find(name: str, column: LiteralString) -> Statement:
     return Statement(f"traces: find by {name}", _FIND + column + _NEWEST)
 
 
-# One index of traces; then primary keys of mailboxes and flag_blocks.
+# One index of traces; then primary keys of mailboxes, flag_blocks, messages and bodies.
 FIND_MESSAGE_ID: Final = _find("message id", "t.message_id = %(message_id)s AND t.message_id <> ''")
 FIND_LETTER: Final = _find("letter", "t.letter_id = %(letter_id)s::uuid")
 FIND_RECIPIENT: Final = _find("recipient", "t.recipient = %(recipient)s AND t.recipient <> ''")
