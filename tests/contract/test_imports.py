@@ -17,7 +17,7 @@ from services.mail.errors import (
 from services.mail.store.accounts import Quota
 from services.mail.store.changes import ChangeKind
 from services.mail.store.flags import flag_names
-from services.mail.store.imports import MAX_LETTERS, Incoming, Taken, UniqueId
+from services.mail.store.imports import MAX_LETTERS, MAX_UID_VALIDITY, Incoming, Taken, UniqueId
 from services.mail.store.mailboxes import MailboxKey
 from services.mail.store.messages import INLINE_OCTETS, Items
 from tests.contract.subject import EVERY, MAX_MESSAGE_OCTETS, Subject, in_chunks, message
@@ -256,7 +256,8 @@ async def test_no_two_mailboxes_of_an_account_have_the_same_uidvalidity(subject:
     await subject.append(inbox)
     with pytest.raises(MailboxNotFresh):
         await subject.store.imports.renumber(other, 17)
-    for wrong in (0, -1, 2**32):
+    # One at the end of the numbers would leave none for the mailboxes that are made later. RFC 9051 §2.3.1.1.
+    for wrong in (0, -1, MAX_UID_VALIDITY + 1, 2**32 - 1, 2**32):
         with pytest.raises(InvalidArgument):
             await subject.store.imports.renumber(other, wrong)
 

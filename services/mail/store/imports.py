@@ -20,6 +20,8 @@ MAX_OCTETS: Final = 16 * 1024 * 1024
 MAX_KEYS: Final = 5000
 # Of an answer about unique ids.
 MAX_UNIQUE_IDS: Final = 5000
+# Of a mailbox that was elsewhere: those that are made later have greater ones, and need room. RFC 9051 §2.3.1.1.
+MAX_UID_VALIDITY: Final = LAST_UID - 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,5 +129,5 @@ def check_letter(letter: Incoming) -> None:
 
 def check_uid_validity(uid_validity: int) -> None:
     """Raises InvalidArgument."""
-    if not 1 <= uid_validity <= LAST_UID:
-        raise InvalidArgument("a UIDVALIDITY is from 1 to 4294967295")
+    if not 1 <= uid_validity <= MAX_UID_VALIDITY:
+        raise InvalidArgument(f"a UIDVALIDITY that can be kept is from 1 to {MAX_UID_VALIDITY}")
