@@ -1,7 +1,7 @@
 """Keeps the traces of what was delivered.
 
 The rule: a delivery leaves a note and goes on; notes are written some hundreds at a time, when no letter came for a
-while or many wait. Nothing depends on it: what cannot be written is dropped, and said.
+while, when many wait, or after some seconds. Nothing depends on it: what cannot be written is dropped, and said.
 """
 
 import asyncio
@@ -30,6 +30,8 @@ _MANY_OCTETS: Final = 8 * 1024 * 1024
 MOST_WAITING: Final = 20_000
 MOST_OCTETS: Final = 64 * 1024 * 1024
 _ROUND_SECONDS: Final = 1.0
+# No note waits longer, however many letters come.
+_LATE_MICROSECONDS: Final = 5_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,8 @@ class Recorder:
             await asyncio.sleep(_ROUND_SECONDS)
             is_quiet = loop.time() - self._letters_at() >= _ROUND_SECONDS
             are_many = len(self._notes) >= _MANY or self._octets >= _MANY_OCTETS
-            if self._notes and (is_quiet or are_many):
+            is_late = bool(self._notes) and time.time_ns() // 1000 - self._notes[0].at > _LATE_MICROSECONDS
+            if self._notes and (is_quiet or are_many or is_late):
                 try:
                     await self.flush()
                 except Exception:
