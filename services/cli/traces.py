@@ -6,6 +6,7 @@ The rule: a word is looked for as a Message-ID, a sender and a recipient alike, 
 import asyncio
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
@@ -14,6 +15,7 @@ from uuid import UUID
 import typer
 
 from services.cli.output import AsJson, refusals, refuse, show, size_of
+from services.mail.errors import AccountUnknown, InvalidAddress
 from services.mail.store import Store
 from services.mail.store.traces import Trace, TraceKind
 
@@ -76,12 +78,13 @@ class _Names:
 
 
 async def _find(store: Store, what: str | None, names: _Names, limit: int) -> Sequence[Trace]:
-    async def find(asked: _Names, letter_id: UUID | None = None) -> Sequence[Trace]:
+    async def find(asked: _Names, letter_id: UUID | None = None, account_id: int = 0) -> Sequence[Trace]:
         return await store.traces.find(
             message_id=asked.message_id,
             sender=asked.sender,
             recipient=asked.recipient,
             letter_id=letter_id,
+            account_id=account_id,
             most=limit,
         )
 
@@ -90,6 +93,10 @@ async def _find(store: Store, what: str | None, names: _Names, limit: int) -> Se
     if _ID.fullmatch(what):
         return await find(names, UUID(what))
     answers = await asyncio.gather(*map(find, names.with_word(what)))
+    with suppress(AccountUnknown, InvalidAddress):
+        # What came to it by an alias, a catch-all, or another spelling.
+        account = await store.accounts.find_account(what)
+        answers.append(await find(names, account_id=account.account_id))
     # One letter may go by a word in two ways.
     found = {(each.at, each.letter_id, each.recipient, each.uid): each for some in answers for each in some}
     return sorted(found.values(), key=lambda each: -each.at)[:limit]
@@ -118,7 +125,7 @@ def _lines(trace: Trace) -> list[str]:
 def _place(trace: Trace) -> str:
     if not trace.mailbox:
         return "gone with its folder"
-    where = f"{trace.mailbox}, uid {trace.uid}"
+    where = f"{trace.mailbox} of {trace.account}, uid {trace.uid}"
     return f"in {where}" if trace.is_there else f"no longer in {where}: moved or deleted since"
 
 
@@ -135,6 +142,7 @@ def _json(trace: Trace) -> dict[str, Any]:
         "detail": trace.detail,
         "dsn": trace.dsn,
         "account_id": trace.account_id or None,
+        "account": trace.account or None,
         "mailbox": trace.mailbox or None,
         "uid": trace.uid or None,
         "is_there": trace.is_there,

@@ -383,6 +383,7 @@ traces = Table(
     _text("peer"),
     _text("detail"),
     Index("traces_by_letter", "letter_id", "at", "trace_id", postgresql_where=text("letter_id IS NOT NULL")),
+    Index("traces_by_account", "account_id", "at", "trace_id", postgresql_where=text("account_id <> 0")),
     Index("traces_by_message_id", "message_id", "at", "trace_id", postgresql_where=text("message_id <> ''")),
     Index("traces_by_recipient", "recipient", "at", "trace_id", postgresql_where=text("recipient <> ''")),
     Index("traces_by_sender", "sender", "at", "trace_id", postgresql_where=text("sender <> ''")),

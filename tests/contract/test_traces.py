@@ -44,6 +44,8 @@ async def test_a_delivery_is_found_by_each_of_its_names(subject: Subject) -> Non
     assert one.letter_id == letter.request_id
     assert await traces.find(letter_id=letter.request_id) == found
     assert not await traces.find(letter_id=uuid4())
+    assert list(await traces.find(account_id=boxes[0].account_id)) == [one]
+    assert one.account == subject.accounts[0].address
     assert one.dsn == "RET=HDRS NOTIFY=NEVER"
     assert one.peer == "192.0.2.7"
     assert one.size == len(heads[0]) + len(octets)

@@ -39,7 +39,7 @@ def test_a_letter_is_traced_from_accept_to_delivery_and_beyond(system: System) -
         assert code == 0, words
         assert f"from        <boss-{name}@example.com> at 127.0.0.1" in shown, shown
         assert f"to          <{address}>" in shown
-        assert "is          in INBOX, uid 1" in shown
+        assert f"is          in INBOX of {address}, uid 1" in shown
     _, shown, _ = said(system, "trace", address, "--json")
     trace = json.loads(shown)
     assert (trace["kind"], trace["mailbox"], trace["uid"], trace["is_there"]) == (
@@ -53,10 +53,11 @@ def test_a_letter_is_traced_from_accept_to_delivery_and_beyond(system: System) -
         imap.select("INBOX")
         _, rows = imap.fetch("1", "(BODY.PEEK[HEADER])")
         assert f"id {trace['letter_id']}" in str(rows)
+        assert said(system, "trace", address.replace("traced-", "TRACED-"), "--json")[1] == shown
         assert said(system, "trace", trace["letter_id"], "--json")[1] == shown
         imap.store("1", "+FLAGS", "\\Deleted")
         imap.expunge()
-    assert "no longer in INBOX, uid 1" in said(system, "trace", address)[1]
+    assert f"no longer in INBOX of {address}, uid 1" in said(system, "trace", address)[1]
 
 
 def test_a_refusal_is_traced_with_the_words_that_the_peer_heard(system: System) -> None:

@@ -39,7 +39,7 @@ class Trace:
     the envelope, in lower case. message_id: without angle brackets. peer: the address it came from. detail: what the
     peer was told. account_id, mailbox_id, uid: where it was delivered, else 0. mailbox: the name that this mailbox has
     now, "" where it is gone; is_there: the message still is; dsn: what its sender wants to be told, as SMTP writes it
-    (RFC 3461 §4); these three only in answers.
+    (RFC 3461 §4); account: the address of account_id; these four only in answers.
     """
 
     kind: TraceKind
@@ -57,6 +57,7 @@ class Trace:
     mailbox: str = ""
     is_there: bool = False
     dsn: str = ""
+    account: str = ""
 
 
 class Traces(Protocol):
@@ -73,12 +74,13 @@ class Traces(Protocol):
         sender: str = "",
         recipient: str = "",
         letter_id: UUID | None = None,
+        account_id: int = 0,
         most: int = 100,
     ) -> Sequence[Trace]:
         """What is known of letters that have all that is given, the newest first.
 
-        letter_id: what our 250 and Received call it. Addresses in any case, a message id with its angle brackets or
-        without. Raises InvalidArgument where nothing is given.
+        account_id: where it was delivered, by whatever address. letter_id: what our 250 and Received call it. Addresses
+        in any case, a message id with its angle brackets or without. Raises InvalidArgument where nothing is given.
         """
         ...
 

@@ -21,15 +21,18 @@ INSERT: Final = Statement(
 _FIND: Final = """
     SELECT t.kind, t.at, t.letter_id, t.sender, t.recipient, t.message_id, t.peer, t.size, t.detail,
         t.account_id, t.mailbox_id, t.uid, coalesce(b.name, ''), coalesce(f.is_there, false),
-        coalesce(convert_from(d.dsn, 'UTF8'), '')
+        coalesce(convert_from(d.dsn, 'UTF8'), ''),
+        coalesce(a.address, '')
     FROM (
         SELECT * FROM traces t WHERE """
 _NEWEST: Final = """
+            AND (%(of_account)s::bigint = 0 OR t.account_id = %(of_account)s::bigint)
             AND (%(letter_id)s::uuid IS NULL OR t.letter_id = %(letter_id)s::uuid)
             AND (%(message_id)s = '' OR t.message_id = %(message_id)s) AND (%(sender)s = '' OR t.sender = %(sender)s)
             AND (%(recipient)s = '' OR t.recipient = %(recipient)s)
         ORDER BY t.at DESC, t.trace_id DESC LIMIT %(most)s
     ) t
+    LEFT JOIN LATERAL (SELECT address FROM accounts WHERE account_id = t.account_id OFFSET 0) a ON true
     LEFT JOIN LATERAL (
         SELECT name FROM mailboxes WHERE account_id = t.account_id AND mailbox_id = t.mailbox_id OFFSET 0
     ) b ON true
@@ -54,6 +57,7 @@ def _find(name: str, column: LiteralString) -> Statement:
 
 # One index of traces; then primary keys of mailboxes, flag_blocks, messages and bodies.
 FIND_MESSAGE_ID: Final = _find("message id", "t.message_id = %(message_id)s AND t.message_id <> ''")
+FIND_ACCOUNT: Final = _find("account", "t.account_id = %(of_account)s::bigint AND t.account_id <> 0")
 FIND_LETTER: Final = _find("letter", "t.letter_id = %(letter_id)s::uuid")
 FIND_RECIPIENT: Final = _find("recipient", "t.recipient = %(recipient)s AND t.recipient <> ''")
 FIND_SENDER: Final = _find("sender", "t.sender = %(sender)s AND t.sender <> ''")

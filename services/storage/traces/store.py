@@ -36,6 +36,7 @@ class PostgresTraces:
         sender: str = "",
         recipient: str = "",
         letter_id: UUID | None = None,
+        account_id: int = 0,
         most: int = 100,
     ) -> Sequence[Trace]:
         """See the port."""
@@ -44,10 +45,13 @@ class PostgresTraces:
             "sender": address_of(sender),
             "recipient": address_of(recipient),
             "letter_id": letter_id,
+            "of_account": account_id,
             "most": most,
         }
         if letter_id is not None:
             statement = statements.FIND_LETTER
+        elif account_id:
+            statement = statements.FIND_ACCOUNT
         elif values["message_id"]:
             statement = statements.FIND_MESSAGE_ID
         elif values["recipient"]:

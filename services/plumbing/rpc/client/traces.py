@@ -28,6 +28,7 @@ class RemoteTraces:
         sender: str = "",
         recipient: str = "",
         letter_id: UUID | None = None,
+        account_id: int = 0,
         most: int = 100,
     ) -> Sequence[Trace]:
         request = pb.FindTracesRequest(
@@ -36,6 +37,7 @@ class RemoteTraces:
             recipient=address_of(recipient),
             page_size=most,
             letter_id=letter_id.bytes if letter_id else b"",
+            account_id=account_id,
         )
         found = await self._calls.read(request, pb.FindTracesResponse)
         return tuple(map(convert.trace_from_wire, found.traces))

@@ -25,6 +25,7 @@ def trace_to_wire(trace: Trace) -> pb.Trace:
         mailbox=trace.mailbox,
         is_there=trace.is_there,
         dsn=trace.dsn,
+        account=trace.account,
     )
 
 
@@ -50,4 +51,5 @@ def trace_from_wire(trace: pb.Trace) -> Trace:
         mailbox=trace.mailbox,
         is_there=trace.is_there,
         dsn=trace.dsn,
+        account=trace.account,
     )

@@ -25,6 +25,7 @@ class TracesServicer:
             sender=request.sender,
             recipient=request.recipient,
             letter_id=uids.needed_id(request.letter_id) if request.letter_id else None,
+            account_id=request.account_id,
             most=min(request.page_size or MAX_PAGE, MAX_PAGE),
         )
         return pb.FindTracesResponse(traces=map(convert.trace_to_wire, found))
