@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -21,7 +22,8 @@ Sync = Callable[[Path], str]
 @pytest.fixture
 def login(system: System, request: pytest.FixtureRequest) -> str:
     """An account for the test."""
-    address = f"{request.node.originalname.removeprefix('test_').partition('_')[0]}@maildirs.example.org"
+    program = request.node.originalname.removeprefix("test_").partition("_")[0]
+    address = f"{program}-{uuid4().hex[:8]}@maildirs.example.org"
     system.add_account(address, PASSWORD)
     return address
 
@@ -124,15 +126,17 @@ def live(system: System, login: str, sync: Sync, one: Path, other: Path) -> None
     assert [sorted(path.name for path in maildir.rglob("*")) for maildir in maildirs] == files
 
 
-def test_mbsync_keeps_two_maildirs_in_step(system: System, login: str, tmp_path: Path) -> None:
-    """RFC 9051 §6.3, §6.4."""
+@pytest.mark.parametrize("tls", [False, True])
+def test_mbsync_keeps_two_maildirs_in_step(system: System, login: str, tmp_path: Path, tls: bool) -> None:
+    """RFC 9051 §6.3, §6.4; over TLS with the certificate of the card, at the address of the card."""
     program = need("mbsync", "isync")
+    secured = f"SSLType STARTTLS\nCertificateFile {system.certificate}" if tls else "SSLType None"
 
     def sync(maildir: Path) -> str:
         config = maildir.parent / f"{maildir.name}.rc"
         config.write_text(
             f'IMAPAccount far\nHost 127.0.0.1\nPort {system.imap_port}\nUser {login}\nPass "{PASSWORD}"\n'
-            "SSLType None\nAuthMechs LOGIN\nTimeout 20\n\nIMAPStore far\nAccount far\n\n"
+            f"{secured}\nAuthMechs LOGIN\nTimeout 20\n\nIMAPStore far\nAccount far\n\n"
             f"MaildirStore near\nPath {maildir.parent}/\nInbox {maildir}\n\n"
             "Channel both\nFar :far:\nNear :near:\nCreate Near\nExpunge Both\nCopyArrivalDate yes\n"
             f"SyncState {maildir.parent / maildir.name}.state\n"
@@ -146,9 +150,14 @@ def test_mbsync_keeps_two_maildirs_in_step(system: System, login: str, tmp_path:
     live(system, login, sync, make(tmp_path / "one"), make(tmp_path / "other"))
 
 
-def test_offlineimap_keeps_two_maildirs_in_step(system: System, login: str, tmp_path: Path) -> None:
-    """RFC 9051 §6.3, §6.4."""
+@pytest.mark.parametrize("tls", [False, True])
+def test_offlineimap_keeps_two_maildirs_in_step(
+    system: System, login: str, tmp_path: Path, tls: bool
+) -> None:
+    """RFC 9051 §6.3, §6.4; over TLS with the certificate of the card, at the address of the card."""
     program = need("offlineimap", "offlineimap3")
+    port = system.imaps_port if tls else system.imap_port
+    secured = f"ssl = yes\nsslcacertfile = {system.certificate}" if tls else "ssl = no"
 
     def sync(maildir: Path) -> str:
         config = maildir.parent.parent / f"{maildir.parent.name}.rc"
@@ -156,8 +165,8 @@ def test_offlineimap_keeps_two_maildirs_in_step(system: System, login: str, tmp_
             f"[general]\naccounts = a\nmetadata = {maildir.parent}.meta\nui = quiet\n"
             "[Account a]\nlocalrepository = near\nremoterepository = far\n"
             f"[Repository near]\ntype = Maildir\nlocalfolders = {maildir.parent}\n"
-            f"[Repository far]\ntype = IMAP\nremotehost = 127.0.0.1\nremoteport = {system.imap_port}\n"
-            f"remoteuser = {login}\nremotepass = {PASSWORD}\nssl = no\nstarttls = no\nauth_mechanisms = PLAIN\n"
+            f"[Repository far]\ntype = IMAP\nremotehost = 127.0.0.1\nremoteport = {port}\n"
+            f"remoteuser = {login}\nremotepass = {PASSWORD}\n{secured}\nstarttls = no\nauth_mechanisms = PLAIN\n"
             "folderfilter = lambda name: name == 'INBOX'\n"
         )
         done = subprocess.run(
