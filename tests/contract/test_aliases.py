@@ -20,6 +20,7 @@ from services.mail.errors import (
     RecipientUnknown,
     TargetUnknown,
 )
+from services.mail.store import aliases as port
 from services.mail.store.accounts import Quota
 from services.mail.store.aliases import MOST_TARGETS
 from tests.contract.subject import DOMAIN, Subject
@@ -231,6 +232,24 @@ async def test_postmaster_may_be_named(subject: Subject) -> None:
             await reached(subject, "postmaster@elsewhere.test")
     finally:
         await aliases.remove("postmaster")
+
+
+async def test_aliases_that_lead_to_many_are_listed_in_smaller_pages(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer has a bound; one alias at least is in it, however long."""
+    monkeypatch.setattr(port, "PAGE_CHARACTERS", 100)
+    one, two, three = await accounts(subject, 3)
+    lists = sorted(fresh() for _ in range(5))
+    for each in lists:
+        await subject.store.aliases.add(each, [one, two, three] if each == lists[2] else [one])
+    found: list[list[str]] = []
+    token = ""
+    while token or not found:
+        page = await subject.store.aliases.list(1000, token, one)
+        found.append([alias.address for alias in page.aliases])
+        token = page.next_page_token
+    assert found == [lists[:2], [lists[2]], lists[3:]]
 
 
 async def test_aliases_are_listed_page_by_page(subject: Subject) -> None:

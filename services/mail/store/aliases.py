@@ -10,6 +10,8 @@ from typing import Final, Protocol
 # Addresses that one alias leads to, and accounts that one address reaches in the end.
 MOST_TARGETS: Final = 500
 MOST_REACHED: Final = 1000
+# Of the addresses of one page: an answer has a bound, and an alias may lead to many.
+PAGE_CHARACTERS: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,17 @@ class AliasPage:
 
     aliases: Sequence[Alias]
     next_page_token: str
+
+
+def page_of(aliases: Sequence[Alias], most: int) -> AliasPage:
+    """The first of these, `most` or as many as one answer holds, one at least; the others follow."""
+    held = characters = 0
+    for alias in aliases[:most]:
+        characters += len(alias.address) + sum(map(len, alias.targets))
+        if held and characters > PAGE_CHARACTERS:
+            break
+        held += 1
+    return AliasPage(aliases[:held], aliases[held - 1].address if held < len(aliases) else "")
 
 
 class Aliases(Protocol):

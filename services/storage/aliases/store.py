@@ -12,13 +12,13 @@ from services.mail.errors import (
     LimitExceeded,
     TargetUnknown,
 )
-from services.mail.store.aliases import MOST_REACHED, MOST_TARGETS, Alias, AliasPage
+from services.mail.store.aliases import MOST_REACHED, MOST_TARGETS, Alias, AliasPage, page_of
 from services.storage.accounts.spelling import alias_address, canonical_address
 from services.storage.aliases import statements
 from services.storage.arrays import Texts
 from services.storage.transaction import DIRECTORY, Database
 
-MAX_PAGE: Final = 1000
+MAX_PAGE: Final = 200
 
 
 class PostgresAliases:
@@ -65,8 +65,7 @@ class PostgresAliases:
             rows = await self._database.read(statements.LIST_OF_TARGET, of_target)
         else:
             rows = await self._database.read(statements.LIST, values)
-        aliases = [Alias(*row) for row in rows[:size]]
-        return AliasPage(aliases, aliases[-1].address if len(rows) > size else "")
+        return page_of([Alias(*row) for row in rows], size)
 
     async def remove(self, address: str, targets: Sequence[str] = ()) -> None:
         """See the port."""

@@ -12,7 +12,7 @@ from services.mail.errors import (
     LimitExceeded,
     TargetUnknown,
 )
-from services.mail.store.aliases import MOST_REACHED, MOST_TARGETS, Alias, AliasPage
+from services.mail.store.aliases import MOST_REACHED, MOST_TARGETS, Alias, AliasPage, page_of
 from services.storage.accounts.spelling import POSTMASTER, alias_address, canonical_address
 from tests.fakes.memory.state import State
 
@@ -52,8 +52,7 @@ class MemoryAliases:
             for address, led in sorted(self.state.aliases.items())
             if address > page_token and (not only or only in led)
         ]
-        page = rest[: max(page_size, 1)]
-        return AliasPage(page, page[-1].address if len(rest) > len(page) else "")
+        return page_of(rest, max(page_size, 1))
 
     async def remove(self, address: str, targets: Sequence[str] = ()) -> None:
         """Takes these out of an alias, or all."""
