@@ -101,6 +101,7 @@ class Imap:
         """The connection for oneself, with this mailbox selected."""
         with self._lock, failing(f"mailbox {folder.name}"):
             if self._selected != folder.name:
+                self._selected = ""  # also where it fails: RFC 9051 §6.3.2
                 told = self._client.select_folder(self._names[folder.name], readonly=True)
                 self._selected = folder.name
                 if folder.uid_validity and told.get(b"UIDVALIDITY") != folder.uid_validity:
@@ -160,8 +161,8 @@ class Imap:
                 yield Broken(letter.name, "the server gives no octets for it")
 
     def close(self) -> None:
-        """Says goodbye."""
-        with suppress(IMAPClientError, OSError):
+        """Says goodbye, behind what a thread may still be reading."""
+        with self._lock, suppress(IMAPClientError, OSError):
             self._client.logout()
 
 

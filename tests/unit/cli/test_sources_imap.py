@@ -18,6 +18,7 @@ class Client:
 
     source: Imap
     uid_validity = 5
+    broken = ""
 
     def __init__(self, *_: object, **__: object) -> None:
         self.asked: list[str] = []
@@ -35,6 +36,8 @@ class Client:
         assert readonly
         assert self.source._lock.locked()
         self.asked.append(f"examine {name}")
+        if name == self.broken:
+            raise IMAPClientError("not now")
         return {b"UIDVALIDITY": self.uid_validity}
 
     def search(self, _: str) -> list[int]:
@@ -53,6 +56,7 @@ class Client:
         }
 
     def logout(self) -> None:
+        assert self.source._lock.locked()
         raise IMAPClientError("gone")
 
 
@@ -88,6 +92,19 @@ def test_mailboxes_letters_and_octets(source: Imap) -> None:
         "examine INBOX",
     ]
     source.close()
+
+
+def test_after_a_mailbox_that_cannot_be_examined_none_is(source: Imap) -> None:
+    """The one before is examined again. RFC 9051 §6.3.2."""
+    client: Any = source._client
+    inbox, work = [each for each in source.folders() if isinstance(each, Folder)]
+    client.broken = "Work.Old"
+    list(source.letters(inbox))
+    with pytest.raises(SourceFailed, match="not now"):
+        list(source.letters(work))
+    client.asked.clear()
+    list(source.letters(inbox))
+    assert client.asked[0] == "examine INBOX"
 
 
 def test_a_mailbox_that_was_made_anew_is_not_taken_for_the_old_one(source: Imap) -> None:
