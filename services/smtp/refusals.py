@@ -15,8 +15,9 @@ from services.plumbing import logs
 
 log = logs.get(__name__)
 
-# Refusals of one round at most.
-ROUND: Final = 200
+# Refusals that are kept at once, and how many more each second: what a flood may fill in a database is bounded.
+BURST: Final = 500
+PER_SECOND: Final = 20
 _ROUND_SECONDS: Final = 1.0
 
 
@@ -26,6 +27,7 @@ class Refusals:
     def __init__(self, traces: Traces) -> None:
         self._traces = traces
         self._waiting: list[Trace] = []
+        self._room = BURST
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -42,8 +44,9 @@ class Refusals:
 
     def note(self, peer: str, sender: Path, recipient: Path, reply: Reply, size: int = 0) -> None:
         """A recipient was refused, or with a size a whole letter for this recipient."""
-        if len(self._waiting) >= ROUND:
+        if not self._room:
             return
+        self._room -= 1
         self._waiting.append(
             Trace(
                 kind=TraceKind.REFUSED,
@@ -59,6 +62,7 @@ class Refusals:
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(_ROUND_SECONDS)
+            self._room = min(BURST, self._room + PER_SECOND)
             await self._tell()
 
     async def _tell(self) -> None:
