@@ -10,7 +10,7 @@ import typer
 from services.cli.output import AsJson, IsSure, confirm, refusals, show, size_of
 from services.cli.tables import Column, show_table
 from services.mail.store import Store
-from services.mail.store.mailboxes import DEFAULT_FOLDERS, SEPARATOR
+from services.mail.store.mailboxes import DEFAULT_FOLDERS, INBOX, SEPARATOR, canonical_name
 
 app = typer.Typer(help="An account's folders.", no_args_is_help=True)
 
@@ -97,10 +97,15 @@ def rename(
     async def move(store: Store) -> None:
         account = await store.accounts.find_account(address)
         await store.mailboxes.rename(account.account_id, name, new_name)
+        old, new = canonical_name(name), canonical_name(new_name)
+        if old == INBOX:
+            # It stays, and so do those below it. RFC 9051 §6.3.6.
+            await store.mailboxes.subscribe(account.account_id, new, True)
+            return
         # A subscription is to a name (RFC 9051 §6.3.7); whoever renames for somebody else means the folder.
-        for subscribed in (await store.mailboxes.list(account.account_id, name)).subscribed:
-            if subscribed == name or subscribed.startswith(f"{name}{SEPARATOR}"):
-                moved = new_name + subscribed.removeprefix(name)
+        for subscribed in (await store.mailboxes.list(account.account_id, old)).subscribed:
+            if subscribed == old or subscribed.startswith(f"{old}{SEPARATOR}"):
+                moved = new + subscribed.removeprefix(old)
                 await store.mailboxes.subscribe(account.account_id, moved, True)
                 await store.mailboxes.subscribe(account.account_id, subscribed, False)
 

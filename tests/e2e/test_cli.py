@@ -238,6 +238,13 @@ def test_folders_are_made_renamed_and_removed(system: System, domain: str) -> No
     assert sorted(rows) == ["Archive", "Drafts", "INBOX", "Job", "Job/Bills", "Junk", "Sent", "Trash"]
     assert rows["Job/Bills"]["is_subscribed"] is True
     assert rows["Sent"]["special_use"] == "\\Sent"
+    told(system, "folder", "create", address, "INBOX/Lists")
+    told(system, "folder", "rename", address, "inbox", "Read")  # INBOX stays, and so do those below it
+    rows = {str(row["name"]): row for row in objects(system, "folder", "list", address)}
+    assert all(rows[name]["is_subscribed"] for name in ("INBOX", "INBOX/Lists", "Read"))
+    told(system, "folder", "rename", address, "inbox/Lists", "Lists")
+    rows = {str(row["name"]): row for row in objects(system, "folder", "list", address)}
+    assert rows["Lists"]["is_subscribed"] is True
     with imaplib.IMAP4("127.0.0.1", system.imap_port) as imap:
         imap.login(address, PASSWORD)
         assert any(
