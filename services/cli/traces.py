@@ -56,7 +56,7 @@ def trace(
     show([_json(each) for each in found], [line for each in found for line in _lines(each)], as_json=as_json)
     if not found:
         raise refuse(
-            "nothing is known of such a letter: it never came, came in these seconds, or is older than "
+            "nothing is known of such a letter: it never came here, came this moment, or is older than "
             "RESTANTE_STORAGE_TRACE_DAYS",
             1,
         )

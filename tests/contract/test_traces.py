@@ -59,6 +59,17 @@ async def test_a_delivery_is_found_by_each_of_its_names(subject: Subject) -> Non
     assert not await traces.find(message_id=f"{name}@There.test", recipient="nobody@here.test")
 
 
+async def test_a_domain_is_found_in_either_spelling(subject: Subject) -> None:
+    """RFC 5890 §2.3.2.1: the same domain in U-labels and in A-labels."""
+    box, name = await subject.inbox(), uuid4().hex
+    line = head(f"{name}@Bücher.test", f"{name}@bücher.test")
+    await subject.store.deliveries.deliver(Letter(uuid4(), [Addressee(box, line)], b"\r\n", 2, Mode.ALL))
+    for domain in ("BÜCHER.test", "xn--bcher-kva.test"):
+        (found,) = await subject.store.traces.find(recipient=f"{name}@{domain}")
+        assert found.sender == found.recipient == f"{name}@xn--bcher-kva.test"
+        assert list(await subject.store.traces.find(sender=f"{name}@{domain}")) == [found]
+
+
 async def test_what_a_door_refused_is_kept(subject: Subject) -> None:
     """The newest first, and no more than asked for."""
     sender = f"{uuid4().hex}@there.test"

@@ -6,10 +6,14 @@ of its last moments with it; the letters are there all the same.
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, Protocol, TypedDict
 from uuid import UUID
+
+from services.mail.address import parse_domain
+from services.mail.errors import InvalidAddress
 
 MAX_RECORDED: Final = 1000
 # Longer ones are cut, when they are kept and when they are asked for.
@@ -36,10 +40,10 @@ class Trace:
     """What became of one letter for one recipient.
 
     at: microseconds since 1970. letter_id: what Received shows as id, None where it had none yet. sender, recipient: of
-    the envelope, in lower case. message_id: without angle brackets. peer: the address it came from. detail: what the
-    peer was told. account_id, mailbox_id, uid: where it was delivered, else 0. mailbox: the name that this mailbox has
-    now, "" where it is gone; is_there: the message still is; dsn: what its sender wants to be told, as SMTP writes it
-    (RFC 3461 §4); account: the address of account_id; these four only in answers.
+    the envelope, in lower case, the domain in A-labels. message_id: without angle brackets. peer: the address it came
+    from. detail: what the peer was told. account_id, mailbox_id, uid: where it was delivered, else 0. mailbox: the name
+    that this mailbox has now, "" where it is gone; is_there: the message still is; dsn: what its sender wants to be
+    told, as SMTP writes it (RFC 3461 §4); account: the address of account_id; these four only in answers.
     """
 
     kind: TraceKind
@@ -108,7 +112,11 @@ def delivered_with(head: bytes, envelope: bytes) -> _Told:
 
 def address_of(text: str) -> str:
     """As a trace has it."""
-    return text.strip().removeprefix("<").removesuffix(">").lower()[:MAX_WORD]
+    local, at, domain = text.strip().removeprefix("<").removesuffix(">").lower().rpartition("@")
+    if not domain.isascii():
+        with suppress(InvalidAddress):
+            domain = parse_domain(domain)
+    return f"{local}{at}{domain}"[:MAX_WORD]
 
 
 def message_id_of(text: str) -> str:
