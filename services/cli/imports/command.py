@@ -165,7 +165,8 @@ def intake(keep_line_ends: bool) -> Callable[[bytes], bytes]:
 def check_format(uidl_format: str) -> None:
     """Refuses a format that we cannot follow."""
     try:
-        formatted(uidl_format, 1, 1)
+        if uidl_format and formatted(uidl_format, 1, 1) == formatted(uidl_format, 2, 1):
+            raise ValueError(f"{uidl_format!r} needs %u, or all messages would have the same")
     except ValueError as error:
         raise refuse(f"--uidl-format: {error}", 2) from None
 

@@ -4,6 +4,7 @@ The rule: mailboxes are only examined, and bodies only peeked at: nothing change
 fetched again.
 """
 
+import ast
 import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -172,4 +173,16 @@ def failing(what: str) -> Iterator[None]:
     try:
         yield
     except (IMAPClientError, OSError, ssl.SSLError) as error:
-        raise SourceFailed(f"{what}: {str(error)[:300] or type(error).__name__}") from None
+        advice = (
+            "; --certificate names one to trust" if isinstance(error, ssl.SSLCertVerificationError) else ""
+        )
+        raise SourceFailed(f"{what}: {_told(error)[:300] or type(error).__name__}{advice}") from None
+
+
+def _told(error: Exception) -> str:
+    """What an error says; imapclient writes what the server said as a literal of octets."""
+    text = str(error)
+    if text.startswith(("b'", 'b"')):
+        with suppress(ValueError, SyntaxError):
+            return bytes(ast.literal_eval(text)).decode("utf-8", "replace")
+    return text

@@ -5,7 +5,9 @@ import os
 from pathlib import Path
 
 import pytest
+import typer
 
+from services.cli.imports.command import check_format
 from services.cli.sources import (
     Broken,
     Folder,
@@ -200,6 +202,17 @@ def test_unique_ids_are_made_as_the_other_server_makes_them() -> None:
     assert formatted("%v.%xu", 255, 5) == "5.ff"
     with pytest.raises(ValueError, match="%f"):
         formatted("%f", 1, 1)
+
+
+def test_a_format_that_gives_all_messages_the_same_id_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """A POP3 client would download the first of them, and no other."""
+    for good in ("", "%08Xu%08Xv", "%u"):
+        check_format(good)
+    for bad in ("foo", "%v", "%f"):
+        with pytest.raises(typer.Exit) as refusal:
+            check_format(bad)
+        assert refusal.value.exit_code == 2
+        assert "%u" in capsys.readouterr().err
 
 
 def test_levels_of_names_come_back_from_file_names() -> None:
