@@ -28,7 +28,7 @@ ADVICE: Final[dict[type[MailError], str]] = {
     errors.AliasLoop: "restante alias list prints what leads where",
     errors.TargetUnknown: "restante account list and restante alias list print what there is",
     errors.AddressInUse: "restante account list and restante alias list print what there is",
-    errors.InvalidAddress: "one looks like someone@example.org",
+    errors.InvalidAddress: "an address looks like someone@example.org, a domain like example.org",
     errors.MailboxNotFound: "restante folder list prints those that there are",
     errors.HasChildren: "remove those below it first",
 }

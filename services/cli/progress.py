@@ -30,7 +30,7 @@ class Meter:
             BarColumn(),
             TextColumn("{task.percentage:>3.0f}%"),
             _Messages(self),
-            TimeRemainingColumn(compact=True),
+            TimeRemainingColumn(compact=True, table_column=Column(no_wrap=True)),
             TextColumn("left"),
             console=console,
             disable=not console.is_terminal,
@@ -69,7 +69,7 @@ class Meter:
 
 class _Messages(ProgressColumn):
     def __init__(self, meter: Meter) -> None:
-        super().__init__()
+        super().__init__(Column(no_wrap=True))
         self._meter = meter
 
     def render(self, _task: Task, /) -> Text:
