@@ -85,7 +85,7 @@ class Importer:
                 raise SourceFailed(f"{refusal.text}; without --keep-uids it comes under new UIDs") from None
         elif self._keeps_uids:
             self._note(f"mailbox {folder.name}: the source has no UIDs for it, so none are kept")
-        is_skipped = not keeps_uids
+        is_skipped = not (keeps_uids and folder.uid_next)
         batches = in_batches(self._source.identity, self._source.letters(folder))
         async for batch in read_ahead(batches):
             if not is_skipped and any(not letter.uid for letter in batch.letters.values()):
