@@ -3,6 +3,7 @@
 The rule: a command answers in lines or JSON and exits with 0, 1 (refused) or 2 (a wrong setting or argument).
 """
 
+import errno
 import io
 import os
 import subprocess
@@ -105,7 +106,19 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
-    app(prog_name="restante")
+    try:
+        try:
+            app(prog_name="restante")
+        finally:
+            sys.stdout.flush()
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EPIPE}:
+            raise
+        if error.errno != errno.EPIPE:
+            sys.stderr.write(f"restante: the answer cannot be written: {error.strerror}\n")
+        # What waits to be written would be tried once more, and complained of, as the process ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
 
 
 if __name__ == "__main__":
