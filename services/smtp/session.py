@@ -86,7 +86,6 @@ class Session:
         self._letters = 0
         self._is_stopping = False
         self._body_started = 0.0
-        self._body_from = 0
 
     async def run(self) -> None:
         """Talks until one side has had enough."""
@@ -142,9 +141,9 @@ class Session:
     def _patience(self) -> float:
         """Seconds to wait for the next octets: the idle time, or less where a letter comes too slowly."""
         idle = self._settings.idle_seconds
-        if self._machine.state is not State.BODY:
+        if not self._body_started:
             return idle
-        size = self._letter.size - self._body_from if self._letter else 0
+        size = self._letter.size if self._letter else 0
         allowed = idle + size / self._settings.data_octets_per_second
         return max(0.0, min(idle, allowed - (perf_counter() - self._body_started)))
 
@@ -238,6 +237,7 @@ class Session:
         await self._connection.start_tls(octets)
 
     async def _forget_letter(self) -> None:
+        self._body_started = 0.0
         if self._letter is not None:
             letter, self._letter = self._letter, None
             await letter.abandon()
@@ -292,9 +292,8 @@ class Session:
     # The letter
 
     def _begin_body(self) -> None:
-        """The message, or a chunk of it, comes from now on."""
-        self._body_started = perf_counter()
-        self._body_from = self._letter.size if self._letter else 0
+        """The message comes from now on; its later chunks have no new start."""
+        self._body_started = self._body_started or perf_counter()
 
     async def _take(self, octets: bytes) -> None:
         letter = self._letter
@@ -314,6 +313,7 @@ class Session:
     async def _deliver(self, end: BodyEnd) -> None:
         letter, self._letter = self._letter, None
         assert letter is not None
+        self._body_started = 0.0
         started = perf_counter()
         try:
             error = end.error or self._error

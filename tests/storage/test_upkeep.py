@@ -240,6 +240,10 @@ async def test_verify_finds_names_that_do_not_add_up(database_url: str, damage: 
             "body 4: the octets are not",
         ),
         ("DELETE FROM body_chunks WHERE chunk_no = 2", "body 4: the octets are not"),
+        ("UPDATE bodies SET parts = '' WHERE body_id = 2", "body 2: its parts are not those of its octets"),
+        ("UPDATE bodies SET header = header + 1 WHERE body_id = 4", "body 4: its parts are not those"),
+        ("UPDATE messages SET envelope = '()' WHERE uid = 3", "mailbox 1 uid 3: its envelope or structure"),
+        ("UPDATE messages SET structure = '()' WHERE uid = 4", "mailbox 1 uid 4: its envelope or structure"),
         ("UPDATE account_state SET body_next = 4", "body 4 is not below the account's next, 4"),
         ("INSERT INTO body_shares VALUES (1, 1, 2)", "body 1: 1 messages, 2 shares"),
         (

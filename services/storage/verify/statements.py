@@ -181,7 +181,7 @@ LOG: Final = Statement(
 BODIES: Final = Statement(
     "verify: bodies",
     """
-    SELECT body_id, size, octet_length(head), hash, content, upload_id FROM bodies
+    SELECT body_id, size, octet_length(head), hash, content, upload_id, header, encoding, parts FROM bodies
     WHERE account_id = %(account_id)s AND body_id > %(after)s ORDER BY body_id LIMIT 20
     """,
 )
@@ -193,4 +193,14 @@ BODY: Final = Statement(
 CHUNK: Final = Statement(
     "verify: chunk",
     "SELECT data FROM body_chunks WHERE upload_id = %(upload_id)s AND chunk_no = %(chunk_no)s",
+)
+
+# Range of messages by account, a page at a time: what was made of their bodies' octets.
+MADE: Final = Statement(
+    "verify: made",
+    """
+    SELECT mailbox_id, uid, body_id, envelope, structure FROM messages
+    WHERE account_id = %(account_id)s AND (mailbox_id, uid) > (%(mailbox_id)s, %(uid)s) AND structure_version = 1
+    ORDER BY mailbox_id, uid LIMIT 200
+    """,
 )

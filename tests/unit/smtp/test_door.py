@@ -185,6 +185,20 @@ async def test_a_letter_that_drips_is_given_up() -> None:
         assert (await status(store))[1].messages == 0
 
 
+async def test_chunks_that_drip_are_given_up() -> None:
+    """attacks 7: each chunk is no new start."""
+    async with opened(idle_seconds=1, data_octets_per_second=1000) as (_, store, client):
+        await client.answer()
+        await client.ask("EHLO client.example")
+        await client.ask("MAIL FROM:<bob@example.net>")
+        await client.ask("RCPT TO:<alice@example.com>")
+        dripping = asyncio.create_task(drip(client, b"BDAT 3\r\nx\r\n", 20))
+        while not (answer := await client.answer()).startswith("421 4.4.2"):
+            assert answer.startswith("250")
+        dripping.cancel()
+        assert (await status(store))[1].messages == 0
+
+
 async def test_a_letter_above_the_floor_may_take_its_time() -> None:
     """attacks 7: a slow line is no attack."""
     async with opened(idle_seconds=1, data_octets_per_second=1000) as (_, store, client):
