@@ -165,7 +165,7 @@ async def test_each_is_refused_for_itself(subject: Subject) -> None:
     short = Incoming(uuid4(), b"x", 2)
     long = Incoming(uuid4(), in_chunks(b"x" * 400_000, 100_000), 300_000)
     strange = Incoming(uuid4(), b"x", 1, ["\\Nonsense"])
-    ancient = Incoming(uuid4(), b"x", 1, internal_at=-1)
+    ancient = Incoming(uuid4(), b"x", 1, internal_at=-(2**40))
     wrong = [letter(uid=0, unique_id="a"), strange, ancient, short, long, large]
     found = await add(subject, inbox, letter(), *(each for bad in wrong for each in (bad, letter())))
     assert [type(outcome) for outcome in found[1::2]] == [

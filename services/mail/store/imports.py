@@ -119,7 +119,7 @@ class Bounds:
 
 def check_letter(letter: Incoming) -> None:
     """Raises InvalidArgument for one message: its date, or its unique id. RFC 1939 §7."""
-    if letter.internal_at is not None and not 0 <= letter.internal_at < 2**40:
+    if letter.internal_at is not None and not -(2**40) < letter.internal_at < 2**40:
         raise InvalidArgument("internal_at is out of range")
     if letter.unique_id:
         is_printable = all("!" <= char <= "~" for char in letter.unique_id)
