@@ -6,14 +6,18 @@ names the lock.
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 
-from services.mail.errors import LockLost, MailError
+from services.mail.errors import LockLost, MailboxInUse, MailError
 from services.mail.store.sessions import LEASE_SECONDS, MaildropLock, Sessions
 from services.plumbing import logs
 
 log = logs.get(__name__)
 
 RENEW_SECONDS = LEASE_SECONDS / 4
+# How often a maildrop that is in use is asked for again, and after how many seconds each time.
+TRIES = 6
+TRY_SECONDS = 0.1
 
 
 class Locks:
@@ -28,7 +32,17 @@ class Locks:
         self._held: dict[MaildropLock, Callable[[], None]] = {}
 
     async def take(self, account_id: int, on_loss: Callable[[], None]) -> MaildropLock:
-        """Locks a maildrop. on_loss: called when somebody else got it. Raises MailboxInUse."""
+        """Locks a maildrop. on_loss: called when somebody else got it. Raises MailboxInUse.
+
+        Whoever was just cut off gives back a moment later, and often comes again at once.
+        """
+        for _ in range(TRIES - 1):
+            with suppress(MailboxInUse):
+                return await self._take(account_id, on_loss)
+            await asyncio.sleep(TRY_SECONDS)
+        return await self._take(account_id, on_loss)
+
+    async def _take(self, account_id: int, on_loss: Callable[[], None]) -> MaildropLock:
         lock = await self._sessions.lock_maildrop(account_id)
         self._held[lock] = on_loss
         return lock

@@ -284,6 +284,7 @@ def test_sessions_of_all_copies_are_listed_and_ended(system: System, domain: str
         assert str(rows[2]["session_id"]).replace("-", "").startswith(short)
         told(system, "sessions", "end", short)
         assert pop.sock.recv(100).startswith(b"-ERR ")
+        await_sessions(system, address, 2)
         assert len(told(system, "sessions", "end", "--account", address)) == 2
         assert all(b"* BYE" in imap.readline() for imap in (here, there))
         assert stays.noop()[0] == "OK"

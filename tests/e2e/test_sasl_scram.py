@@ -1,6 +1,7 @@
 """SCRAM as real clients speak it, plain and over TLS, and bound to the certificate. RFC 5802, RFC 7677, RFC 5929."""
 
 import imaplib
+import signal
 import socket
 import ssl
 import subprocess
@@ -136,7 +137,8 @@ def test_gsasl_logs_in(system: System, login: str) -> None:
     assert login == LOGIN
     trust = ("--starttls", f"--x509-ca-file={system.certificate}")
     for options in (("--no-starttls",), (*trust, "--no-cb")):
-        assert gsasl(system, PASSWORD, *options) == 0
+        # Whoever is in may be told BYE while it still writes.
+        assert gsasl(system, PASSWORD, *options) in (0, -signal.SIGPIPE)
         assert gsasl(system, "wrong", *options) == 1
     assert gsasl(system, PASSWORD, *trust) == 1
 
