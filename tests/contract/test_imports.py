@@ -17,7 +17,7 @@ from services.mail.errors import (
 from services.mail.store.accounts import Quota
 from services.mail.store.changes import ChangeKind
 from services.mail.store.flags import flag_names
-from services.mail.store.imports import MAX_LETTERS, MAX_UID_VALIDITY, Incoming, Taken, UniqueId
+from services.mail.store.imports import MAX_LETTERS, MAX_UID, MAX_UID_VALIDITY, Incoming, Taken, UniqueId
 from services.mail.store.mailboxes import MailboxKey
 from services.mail.store.messages import INLINE_OCTETS, Items
 from tests.contract.subject import EVERY, MAX_MESSAGE_OCTETS, Subject, in_chunks, message
@@ -275,7 +275,7 @@ async def test_an_empty_mailbox_makes_room_for_anothers_uidvalidity(subject: Sub
     assert (await subject.store.mailboxes.create(inbox.account_id, "New")).uid_validity > told["Other"]
 
 
-@pytest.mark.parametrize("uid_next", [1, 2, 64, 65, 66, 1000, 2**32 - 1])
+@pytest.mark.parametrize("uid_next", [1, 2, 64, 65, 66, 1000, MAX_UID + 1])
 async def test_uids_that_were_gone_elsewhere_are_nobodys(subject: Subject, uid_next: int) -> None:
     """RFC 9051 §2.3.1.1: UIDNEXT does not fall."""
     inbox = await subject.inbox()
@@ -286,6 +286,17 @@ async def test_uids_that_were_gone_elsewhere_are_nobodys(subject: Subject, uid_n
     page = await subject.rows(inbox, ((uid_next, uid_next),), Items.FLAGS)
     assert list(page.uids) == [uid_next]
     assert flag_names(page.flags[0], page.keywords) == ["\\Flagged"]
+
+
+async def test_a_uid_at_the_end_of_the_numbers_is_refused(subject: Subject) -> None:
+    """Those that come later need room; what comes by other ways is not in the way of it."""
+    inbox = await subject.inbox()
+    outcomes = await add(subject, inbox, letter(uid=7), letter(uid=MAX_UID), letter(uid=MAX_UID + 1))
+    assert [type(each) for each in outcomes] == [Taken, Taken, InvalidArgument]
+    for wrong in (MAX_UID + 2, 2**32, 2**33):
+        with pytest.raises(InvalidArgument):
+            await subject.store.imports.skip_uids(inbox, wrong)
+    assert await subject.append(inbox) == MAX_UID + 1
 
 
 async def test_what_pop3_told_elsewhere_is_kept(subject: Subject) -> None:

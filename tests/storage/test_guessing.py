@@ -202,6 +202,28 @@ async def test_an_unknown_login_costs_what_a_wrong_password_costs(
         assert all(each == spent[0] for each in spent)
 
 
+async def test_the_same_wrong_password_is_hashed_once(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever shows it again and again takes no time from others, known or not; and once it is right it lets in."""
+    tried: list[bytes] = []
+    verify: Callable[..., bool] = Passwords._verify
+
+    def noted(self: Passwords, secret: bytes, password: bytes) -> bool:
+        tried.append(password)
+        return verify(self, secret, password)
+
+    monkeypatch.setattr(Passwords, "_verify", noted)
+    async with open_store(database_url) as store:
+        await store.accounts.add_domain("example.org")
+        account = await store.accounts.add_account("someone@example.org", b"right")
+        for login in ("someone@example.org", "nobody@example.org") * 5:
+            assert await refused(store, login, b"old", "192.0.2.1") is BadCredentials
+        assert tried == [b"old"] * 2
+        await store.accounts.set_password(account.account_id, b"old")
+        assert await store.accounts.authenticate("someone@example.org", b"old", "192.0.2.1") == account
+
+
 async def test_the_turn_of_a_copy_that_died_ends(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten seconds after it was taken, by the database's clock; until then this login alone is told to wait."""
     monkeypatch.setattr(logins, "TURN_SECONDS", 0.001)

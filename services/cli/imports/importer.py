@@ -23,7 +23,7 @@ from services.mail.errors import (
     StoreUnavailable,
 )
 from services.mail.store import Store
-from services.mail.store.imports import Incoming
+from services.mail.store.imports import MAX_UID, Incoming
 from services.mail.store.mailboxes import MailboxKey
 
 T = TypeVar("T")
@@ -78,6 +78,10 @@ class Importer:
         """One mailbox. Raises MailError, SourceFailed where all of it, or all that is left, stays out."""
         mailbox = await self._mailbox(folder.name)
         keeps_uids = self._keeps_uids and folder.uid_validity > 0
+        if keeps_uids and folder.uid_next > MAX_UID + 1:
+            raise SourceFailed(
+                "its UIDNEXT leaves no room for later messages; without --keep-uids it comes under new UIDs"
+            )
         if keeps_uids:
             try:
                 await self._store.imports.renumber(mailbox, folder.uid_validity)

@@ -22,6 +22,8 @@ MAX_KEYS: Final = 5000
 MAX_UNIQUE_IDS: Final = 5000
 # Of a mailbox that was elsewhere: those that are made later have greater ones, and need room. RFC 9051 §2.3.1.1.
 MAX_UID_VALIDITY: Final = LAST_UID - 2**20
+# Of a message that was elsewhere: those that come later need room.
+MAX_UID: Final = LAST_UID - 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,9 @@ class Bounds:
 
 
 def check_letter(letter: Incoming) -> None:
-    """Raises InvalidArgument for one message: its date, or its unique id. RFC 1939 §7."""
+    """Raises InvalidArgument for one message: its uid, its date, or its unique id. RFC 1939 §7."""
+    if letter.uid > MAX_UID:
+        raise InvalidArgument("its uid leaves no room for later messages")
     if letter.internal_at is not None and not -(2**40) < letter.internal_at < 2**40:
         raise InvalidArgument("internal_at is out of range")
     if letter.unique_id:

@@ -5,6 +5,8 @@ a burst of guesses meets the delays that its own failures make.
 """
 
 import asyncio
+import time
+from collections import OrderedDict
 from collections.abc import Collection, Iterable
 from contextlib import suppress
 from typing import Final
@@ -44,6 +46,9 @@ FREE_FAILURES_OF_NETWORK: Final = 20
 TURN_TRIES: Final = 40
 TURN_SECONDS: Final = 0.05
 MAX_PASSWORD_OCTETS: Final = 4096
+# For how long a wrong password is known, and how many of them.
+WRONG_SECONDS: Final = 600.0
+MOST_WRONG: Final = 10_000
 
 
 class Logins:
@@ -63,6 +68,7 @@ class Logins:
         self._tokens = tokens
         self._masters = frozenset(map(_canonical, masters))
         self._key: bytes | None = None
+        self._wrong: OrderedDict[bytes, float] = OrderedDict()
         # Locks live as long as somebody holds or waits for them.
         self._tries: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -196,7 +202,11 @@ class Logins:
         if has_failed:
             await self._take_turn(keys)
         app = next((each for each in _apps(row) if shown.fits_app(*each[1:3])), None)
-        if app is None and not await shown.fits(account_id or 0, version or 0, secret):
+        known_by = shown.costly(keys["login_key"], version or 0)
+        is_known = self._wrong.get(known_by, 0.0) > time.monotonic()
+        if app is None and (is_known or not await shown.fits(account_id or 0, version or 0, secret)):
+            if known_by and not is_known:
+                self._remember(known_by)
             failed = Texts(sorted({keys["login_key"], keys["network_key"]} - {""}))
             await self._database.write(
                 statements.COUNT_FAILURE, {"keys": failed, "marks": Blobs(shown.marks(keys["login_key"]))}
@@ -209,6 +219,12 @@ class Logins:
         if app is not None and app[3]:
             await self._database.write(statements.USE_APP, {"account_id": account_id, "id": app[0]})
         return row, app is not None
+
+    def _remember(self, known_by: bytes) -> None:
+        """A program that has a wrong password shows it again and again, and is to cost no more than one."""
+        self._wrong[known_by] = time.monotonic() + WRONG_SECONDS
+        while len(self._wrong) > MOST_WRONG:
+            self._wrong.popitem(last=False)
 
     async def _take_turn(self, keys: Values) -> None:
         """Waits while another copy tries a password for this login. Raises TooManyAttempts."""

@@ -38,6 +38,10 @@ class Shown(Protocol):
         """What it is known by when it comes again, where it can be."""
         ...
 
+    def costly(self, login_key: str, version: int) -> bytes:
+        """What this process knows it by where it is costly to look at, or b""."""
+        ...
+
 
 class PasswordShown:
     """A password. key: the installation's."""
@@ -64,6 +68,11 @@ class PasswordShown:
         text = b"wrong " + login_key.encode("utf-8", "surrogatepass") + b"\0" + self._password
         return [hmac.digest(self._key, text, "sha256")[:2]]
 
+    def costly(self, login_key: str, version: int) -> bytes:
+        """A whole hash: the same one was wrong, as long as the password was not replaced."""
+        text = b"costly %d " % version + login_key.encode("utf-8", "surrogatepass") + b"\0" + self._password
+        return hmac.digest(self._key, text, "sha256")
+
 
 class ProofShown:
     """A SCRAM proof. signature: what answers it, once it has fitted."""
@@ -87,6 +96,10 @@ class ProofShown:
     def marks(self, _login_key: str) -> Sequence[bytes]:
         """None: the same password never makes the same proof."""
         return []
+
+    def costly(self, _login_key: str, _version: int) -> bytes:
+        """It is not."""
+        return b""
 
     def _fits(self, keys: Keys) -> bool:
         signature = keys.signature(self._message, self._proof)
@@ -118,6 +131,10 @@ class DigestShown:
         """None: the same secret never makes the same digest."""
         return []
 
+    def costly(self, _login_key: str, _version: int) -> bytes:
+        """It is not."""
+        return b""
+
 
 class TokenShown:
     """A token that was checked already. is_right: whether it is good, and of the login."""
@@ -141,6 +158,10 @@ class TokenShown:
     def marks(self, _login_key: str) -> Sequence[bytes]:
         """The token's own."""
         return [hmac.digest(self._key, b"wrong token " + self._token.encode(), "sha256")[:2]]
+
+    def costly(self, _login_key: str, _version: int) -> bytes:
+        """It is not."""
+        return b""
 
 
 def hash_app(key: bytes, password: bytes) -> bytes:

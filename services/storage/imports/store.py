@@ -16,6 +16,7 @@ from services.mail.errors import (
 )
 from services.mail.store.imports import (
     MAX_KEYS,
+    MAX_UID,
     MAX_UNIQUE_IDS,
     Bounds,
     Incoming,
@@ -26,7 +27,7 @@ from services.mail.store.imports import (
 )
 from services.mail.store.mailboxes import MailboxKey
 from services.mail.store.messages import INLINE_OCTETS
-from services.mail.store.uids import BLOCK, LAST_UID
+from services.mail.store.uids import BLOCK
 from services.storage.arrays import Bigints, Texts, Uuids
 from services.storage.bodies import Bodies
 from services.storage.deliveries import statements as delivering
@@ -69,8 +70,8 @@ class PostgresImports:
 
     async def skip_uids(self, mailbox: MailboxKey, uid_next: int) -> None:
         """See the port."""
-        if not 1 <= uid_next <= LAST_UID + 1:
-            raise InvalidArgument("a uid is from 1 to 4294967295")
+        if not 1 <= uid_next <= MAX_UID + 1:
+            raise InvalidArgument("UIDNEXT leaves no room for later messages")
         block, dead = divmod(uid_next - 1, BLOCK)
         values = {**_key(mailbox), "uid_next": uid_next, "block": block, "dead": Bigints([0] * dead)}
         if not (await self._database.transact([mailbox.account_id], (statements.SKIP_UIDS, values)))[0]:

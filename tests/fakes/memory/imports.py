@@ -8,6 +8,7 @@ from services.mail.errors import InvalidArgument, MailboxNotFound, MailboxNotFre
 from services.mail.store.changes import ChangeKind
 from services.mail.store.imports import (
     MAX_KEYS,
+    MAX_UID,
     MAX_UNIQUE_IDS,
     Bounds,
     Incoming,
@@ -18,7 +19,7 @@ from services.mail.store.imports import (
 )
 from services.mail.store.mailboxes import MailboxKey
 from services.mail.store.messages import INLINE_OCTETS
-from services.mail.store.uids import LAST_UID, runs_of
+from services.mail.store.uids import runs_of
 from tests.fakes.memory.content import Content
 from tests.fakes.memory.state import State
 
@@ -54,7 +55,7 @@ class MemoryImports:
 
     async def skip_uids(self, mailbox: MailboxKey, uid_next: int) -> None:
         """Uids that nobody gets."""
-        if not 1 <= uid_next <= LAST_UID + 1:
+        if not 1 <= uid_next <= MAX_UID + 1:
             raise InvalidArgument
         folder = self.state.folder(mailbox)
         folder.uid_next = max(folder.uid_next, uid_next)
