@@ -57,7 +57,7 @@ class Bodies:
             return _content(scanner.finish(), body, None)
         intake = _Intake(self._database, self.max_octets - head, size)
         try:
-            async for chunk in _steps(body):
+            async for chunk in steps(body):
                 await intake.feed(chunk)
             return await intake.finish()
         except BaseException:
@@ -125,7 +125,7 @@ def _content(seen: Structure, octets: bytes | None, upload_id: UUID | None) -> C
     )
 
 
-async def _steps(body: Body) -> AsyncIterator[bytes]:
+async def steps(body: Body) -> AsyncIterator[bytes]:
     """The body in pieces that are parsed in a millisecond or so; others run between them."""
     if isinstance(body, bytes):
         if len(body) <= _STEP:

@@ -32,9 +32,10 @@ class _Scanner:
         self.size = 0
         self.refusal: MailError | None = None
 
-    def _clean(self, content: bytes, *, is_clean: bool) -> bytes:
-        """The content as it is kept; none where it cannot be taken."""
-        if not is_clean:
+    def _clean(self, content: bytes) -> bytes:
+        """The content, which begins and ends inside no CR LF, as it is kept; none where it cannot be taken."""
+        line_ends = content.count(b"\r\n")
+        if not content.count(b"\n") == line_ends == content.count(b"\r"):
             if not self._normalises:
                 self.refusal = InvalidMessage("A bare CR or LF in the message; lines end in CR LF")
                 return b""
@@ -71,10 +72,7 @@ class ChunkScanner(_Scanner):
         data = self._held + data
         # An LF may follow in the next chunk.
         self._held = b"" if is_end or not data.endswith(b"\r") else b"\r"
-        content = data[:-1] if self._held else data
-        line_ends = content.count(b"\r\n")
-        is_clean = content.count(b"\n") == line_ends and content.count(b"\r") == line_ends
-        return self._clean(content, is_clean=is_clean)
+        return self._clean(data[:-1] if self._held else data)
 
 
 class BodyScanner(_Scanner):
@@ -111,10 +109,8 @@ class BodyScanner(_Scanner):
 
     def _content(self, lines: bytes) -> bytes:
         """lines: octets that begin or end inside no CR LF and no CR LF dot."""
-        line_ends = lines.count(b"\r\n")
-        is_clean = lines.count(b"\n") == line_ends and lines.count(b"\r") == line_ends
-        content = lines.replace(b"\r\n.", b"\r\n") if line_ends else lines
+        content = lines.replace(b"\r\n.", b"\r\n")
         if self._is_first and content:
             content = content[2:]
             self._is_first = False
-        return self._clean(content, is_clean=is_clean)
+        return self._clean(content)

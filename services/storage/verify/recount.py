@@ -8,12 +8,14 @@ import hashlib
 from array import array
 from bisect import bisect_left
 from collections.abc import AsyncGenerator, AsyncIterator
+from itertools import count
 from typing import Final
 from uuid import UUID
 
 from services.mail.errors import AccountUnknown
 from services.mail.mime import Scanner, Structure
 from services.mail.store.upkeep import Verified
+from services.storage.bodies import steps
 from services.storage.transaction import Database
 from services.storage.verify import statements
 
@@ -24,9 +26,6 @@ CHECKS: Final = (
     statements.LEFT,
     statements.LOG,
 )
-
-# Octets that are looked through before others have their turn.
-_STEP: Final = 64 * 1024
 
 
 class PostgresUpkeep:
@@ -94,18 +93,18 @@ class PostgresUpkeep:
     async def _scan(self, content: bytes, upload_id: UUID | None) -> Structure:
         """What the octets of a body say."""
         scanner = Scanner()
-        number = 0
-        while upload_id is None or (
-            rows := await self._database.read(statements.CHUNK, {"upload_id": upload_id, "chunk_no": number})
-        ):
-            octets = content if upload_id is None else rows[0][0]
-            for start in range(0, len(octets), _STEP):
-                scanner.feed(octets[start : start + _STEP])
-                await asyncio.sleep(0)
-            number += 1
-            if upload_id is None:
-                break
+        async for octets in steps(content if upload_id is None else self._chunks(upload_id)):
+            scanner.feed(octets)
+            await asyncio.sleep(0)
         return scanner.finish()
+
+    async def _chunks(self, upload_id: UUID) -> AsyncIterator[bytes]:
+        """The chunks of an upload, up to the first that is missing."""
+        for number in count():
+            rows = await self._database.read(statements.CHUNK, {"upload_id": upload_id, "chunk_no": number})
+            if not rows:
+                return
+            yield rows[0][0]
 
     async def _compare(self, account_id: int, made: "_Made") -> AsyncIterator[list[str]]:
         """Messages whose envelope or structure is not what their bodies say, some hundred at a time."""

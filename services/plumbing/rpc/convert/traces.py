@@ -1,31 +1,26 @@
 """Traces as they travel."""
 
+from typing import Any, Final
+
 from restante.v1 import traces_pb2 as pb
 
 from services.mail.errors import InvalidArgument
 from services.mail.store.traces import Trace, TraceKind
 from services.plumbing.rpc.convert import uids
 
+# What has the same name and form on both sides.
+_SAME: Final = (
+    "at", "sender", "recipient", "message_id", "peer", "size", "detail", "account_id", "mailbox_id", "uid", "mailbox",
+    "is_there", "dsn", "account",
+)  # fmt: skip
+
 
 def trace_to_wire(trace: Trace) -> pb.Trace:
     """What became of a letter."""
     return pb.Trace(
         kind=pb.TraceKind.ValueType(trace.kind.value),
-        at=trace.at,
         letter_id=trace.letter_id.bytes if trace.letter_id else b"",
-        sender=trace.sender,
-        recipient=trace.recipient,
-        message_id=trace.message_id,
-        peer=trace.peer,
-        size=trace.size,
-        detail=trace.detail,
-        account_id=trace.account_id,
-        mailbox_id=trace.mailbox_id,
-        uid=trace.uid,
-        mailbox=trace.mailbox,
-        is_there=trace.is_there,
-        dsn=trace.dsn,
-        account=trace.account,
+        **_same(trace),
     )
 
 
@@ -35,21 +30,9 @@ def trace_from_wire(trace: pb.Trace) -> Trace:
         kind = TraceKind(trace.kind)
     except ValueError:
         raise InvalidArgument("a trace has a kind") from None
-    return Trace(
-        kind=kind,
-        at=trace.at,
-        letter_id=uids.needed_id(trace.letter_id) if trace.letter_id else None,
-        sender=trace.sender,
-        recipient=trace.recipient,
-        message_id=trace.message_id,
-        peer=trace.peer,
-        size=trace.size,
-        detail=trace.detail,
-        account_id=trace.account_id,
-        mailbox_id=trace.mailbox_id,
-        uid=trace.uid,
-        mailbox=trace.mailbox,
-        is_there=trace.is_there,
-        dsn=trace.dsn,
-        account=trace.account,
-    )
+    letter_id = uids.needed_id(trace.letter_id) if trace.letter_id else None
+    return Trace(kind=kind, letter_id=letter_id, **_same(trace))
+
+
+def _same(trace: Trace | pb.Trace) -> dict[str, Any]:
+    return {name: getattr(trace, name) for name in _SAME}
